@@ -1,0 +1,122 @@
+/** A part: what Baton is held against. BullMQ and one HTTP call for each job, with nothing written down. */
+import {
+  type ConnectionOptions,
+  createPostgresBackend,
+  Queue,
+  setDefaultBackendFactory,
+  Worker,
+} from 'bullmq';
+import { Pool } from 'undici';
+import { answer } from './part.js';
+import { requestBody } from './request-body.js';
+
+export interface BareSetup {
+  /** `redis://…` or `postgres://…`. */
+  readonly storeUrl: string;
+  readonly upstreamUrl: string;
+  readonly concurrency: number;
+}
+
+const QUEUE = 'bare';
+const DATA = requestBody('instant');
+const OPTIONS = { removeOnComplete: true, removeOnFail: true };
+
+let setup: BareSetup;
+let connection: ConnectionOptions;
+let queue: Queue;
+let calls: Pool;
+/** Resolves with the seconds from the first job's start to the last one's end. */
+let drained: Promise<number>;
+
+async function callUpstream(data: unknown): Promise<void> {
+  const reply = await calls.request({
+    method: 'POST',
+    path: '/v1/chat/completions',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(data),
+  });
+  await reply.body.text();
+  if (reply.statusCode !== 200) throw new Error(`The upstream answered ${reply.statusCode}`);
+}
+
+async function startWorker(onJob: () => void): Promise<Worker> {
+  const process = (job: { data: unknown }): Promise<void> => {
+    onJob();
+    return callUpstream(job.data);
+  };
+  const worker = new Worker(QUEUE, process, { connection, concurrency: setup.concurrency });
+  await worker.waitUntilReady();
+  return worker;
+}
+
+async function drain(worker: Worker, jobs: number, firstMs: () => number): Promise<number> {
+  let left = jobs;
+  await new Promise<void>((resolve, reject) => {
+    worker.on('completed', () => {
+      left -= 1;
+      if (left === 0) resolve();
+    });
+    worker.on('failed', (_job, error) => reject(error));
+  });
+  const seconds = (performance.now() - firstMs()) / 1000;
+  await worker.close();
+  return seconds;
+}
+
+const commands = {
+  async open(asked: BareSetup): Promise<void> {
+    setup = asked;
+    if (asked.storeUrl.startsWith('redis:')) {
+      connection = { url: asked.storeUrl, maxRetriesPerRequest: null };
+    } else {
+      setDefaultBackendFactory(createPostgresBackend as Parameters<typeof setDefaultBackendFactory>[0]);
+      // BullMQ's types know Redis connections only.
+      connection = { connectionString: asked.storeUrl, migrate: true } as unknown as ConnectionOptions;
+    }
+    queue = new Queue(QUEUE, { connection });
+    await queue.waitUntilReady();
+    calls = new Pool(asked.upstreamUrl, { connections: asked.concurrency, pipelining: 1 });
+  },
+  /** Adds jobs, as many at a time as the concurrency says. */
+  async add(jobs: number): Promise<void> {
+    let begun = 0;
+    const producer = async (): Promise<void> => {
+      while (begun < jobs) {
+        begun += 1;
+        await queue.add('job', DATA, OPTIONS);
+      }
+    };
+    await Promise.all(Array.from({ length: setup.concurrency }, producer));
+  },
+  /** Starts a worker that runs so many jobs. */
+  async work(jobs: number): Promise<void> {
+    let firstMs: number | undefined;
+    const worker = await startWorker(() => (firstMs ??= performance.now()));
+    drained = drain(worker, jobs, () => firstMs ?? 0);
+    // Whether it failed is asked for by `drained`.
+    drained.catch(() => undefined);
+  },
+  /** Waits for that worker's last job; gives the seconds from its first job's start. */
+  drained: (): Promise<number> => drained,
+  /** Runs jobs one after the other; gives the time from the adding to the end of each, in milliseconds. */
+  async run(jobs: number): Promise<number[]> {
+    const worker = await startWorker(() => undefined);
+    const tookMs: number[] = [];
+    for (let job = 0; job < jobs; job += 1) {
+      const startedMs = performance.now();
+      const completed = new Promise<void>((resolve, reject) => {
+        worker.once('completed', () => resolve());
+        worker.once('failed', (_job, error) => reject(error));
+      });
+      await queue.add('job', DATA, OPTIONS);
+      await completed;
+      tookMs.push(performance.now() - startedMs);
+      worker.removeAllListeners('failed');
+    }
+    await worker.close();
+    return tookMs;
+  },
+};
+export type BareBullmq = typeof commands;
+
+answer<BareBullmq>(commands);

@@ -1,0 +1,98 @@
+/** A built Baton, started as its users start it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export interface BatonSetup {
+  /** For its data and its config file. */
+  readonly folder: string;
+  readonly databaseUrl: string;
+  /** Null puts the queue into PostgreSQL. */
+  readonly redisUrl: string | null;
+  readonly upstreamUrl: string;
+  readonly key: string;
+  readonly concurrency: number;
+  /** API and worker in a process each. */
+  readonly isSplit: boolean;
+  /** Where each process leaves a CPU profile when it ends, if anywhere. */
+  readonly profileFolder: string | null;
+}
+
+const MAIN = join(__dirname, '../dist/main.js');
+const READY = /^Baton is ready: (\S+)/;
+
+/** One Baton: a process with both roles, or one for each. */
+export class BatonProcess {
+  private constructor(
+    readonly url: string,
+    private readonly children: readonly ChildProcess[],
+  ) {}
+
+  /** Resolves when it is ready. Throws when it ends before that; what it says goes to standard error. */
+  static async start(setup: BatonSetup): Promise<BatonProcess> {
+    await mkdir(setup.folder, { recursive: true });
+    const config = { providers: { bench: { base_url: `${setup.upstreamUrl}/v1` } } };
+    await writeFile(join(setup.folder, 'baton.yaml'), JSON.stringify(config)); // JSON is YAML.
+    const roles = setup.isSplit ? ['api', 'worker'] : ['api,worker'];
+    const children: ChildProcess[] = [];
+    const urls: string[] = [];
+    for (const role of roles) {
+      const child = launch(setup, role);
+      children.push(child);
+      urls.push(await readyUrl(child));
+    }
+    return new BatonProcess(urls[0] ?? '', children);
+  }
+
+  get pids(): number[] {
+    return this.children.flatMap(({ pid }) => pid ?? []);
+  }
+
+  /** Stops it in good order. */
+  async stop(): Promise<void> {
+    for (const child of this.children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const left = once(child, 'exit');
+      child.kill('SIGTERM');
+      await left;
+    }
+  }
+}
+
+function launch(setup: BatonSetup, roles: string): ChildProcess {
+  const env = {
+    PATH: process.env['PATH'],
+    PORT: '0',
+    ROLES: roles,
+    DATABASE_URL: setup.databaseUrl,
+    REDIS_URL: setup.redisUrl ?? '',
+    BATON_DATA_DIR: setup.folder,
+    BATON_ADMIN_KEY: setup.key,
+    WORKER_CONCURRENCY: String(setup.concurrency),
+    LOG_LEVEL: 'error',
+  };
+  const profile =
+    setup.profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(setup.profileFolder)}`];
+  const child = spawn(process.execPath, [...profile, '--enable-source-maps', MAIN], {
+    cwd: setup.folder,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const endWithUs = (): void => void child.kill('SIGKILL');
+  process.once('exit', endWithUs);
+  child.once('exit', () => process.removeListener('exit', endWithUs));
+  return child;
+}
+
+async function readyUrl(child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error('Baton has no standard output');
+  for await (const line of createInterface(child.stdout)) {
+    const url = READY.exec(line)?.[1];
+    if (url === undefined) continue;
+    child.stdout.resume();
+    return url;
+  }
+  throw new Error('Baton ended before it was ready');
+}

@@ -1,0 +1,46 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { ApiKeysModule } from './api-keys/api-keys.module.js';
+import type { AppConfig } from './config/config.js';
+import { ConfigModule } from './config/config.module.js';
+import { HttpModule } from './http/http.module.js';
+import { JobsModule } from './jobs/jobs.module.js';
+import { QueueModule } from './queue/queue.module.js';
+import { SturdyClient } from './storage/clients.js';
+import type { Database } from './storage/database.js';
+import { StorageModule } from './storage/storage.module.js';
+import { TelemetryModule } from './telemetry/telemetry.module.js';
+
+/** What was opened before the rooms are built. */
+export interface Foundations {
+  readonly config: AppConfig;
+  readonly db: Database;
+  readonly databaseUrl: string;
+  readonly installationId: string;
+  readonly adminKey: string;
+  readonly encryptionKeys: Buffer[];
+}
+
+/** The list of rooms; each is told which roles this process has. */
+@Module({})
+export class AppModule {
+  static forRoot(foundations: Foundations): DynamicModule {
+    const { config, db, databaseUrl, installationId, adminKey, encryptionKeys } = foundations;
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.forRoot(config),
+        TelemetryModule,
+        StorageModule.forRoot({ db, databaseUrl, encryptionKeys }),
+        QueueModule.forRoot({
+          redisUrl: config.redisUrl,
+          databaseUrl,
+          databaseClient: SturdyClient,
+          installationId,
+        }),
+        HttpModule,
+        ApiKeysModule.forRoot(adminKey),
+        JobsModule.forRoot(config.roles),
+      ],
+    };
+  }
+}

@@ -1,0 +1,74 @@
+/** Config: every environment variable and the config file, said, checked and read once. Nothing else reads `process.env`. */
+
+/** What this Baton is told to be. Built once at the start by {@link readConfig}; never changed afterwards. */
+export interface AppConfig {
+  /** TCP port of the API; 0 lets the system choose. */
+  readonly port: number;
+  readonly host: string;
+  /** Which parts of Baton this process runs. */
+  readonly roles: { readonly api: boolean; readonly worker: boolean };
+  /** Absolute path of the folder for the embedded stores, the admin key and the encryption key. */
+  readonly dataDir: string;
+  /** PostgreSQL connection string; null means the embedded server in `dataDir`. */
+  readonly databaseUrl: string | null;
+  /** Redis connection string; null means BullMQ's PostgreSQL backend. */
+  readonly redisUrl: string | null;
+  /** The operator's key for the API; null means the one kept in `dataDir`. */
+  readonly adminKey: string | null;
+  /** 32-byte keys that seal secrets in the database, newest first; empty means the one kept in `dataDir`. */
+  readonly encryptionKeys: readonly Buffer[];
+  /** CIDR ranges that webhooks may reach although they are private, and over plain http. */
+  readonly egressAllowCidrs: readonly string[];
+  /** How many jobs one worker process runs at once. */
+  readonly workerConcurrency: number;
+  /** How long a stopping process waits for running calls. */
+  readonly shutdownGraceMs: number;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** Providers that are switched on, by the name that stands before the `/` of a model. `sim` is always there. */
+  readonly providers: ReadonlyMap<string, ProviderConfig>;
+  /** What the operator says of models, by `provider/model`; it goes before the built-in catalogue. */
+  readonly models: ReadonlyMap<string, ModelFacts>;
+  /** Policies of the config file by name, as written there (snake_case); checked by the policies room. */
+  readonly policies: ReadonlyMap<string, unknown>;
+}
+
+/** One provider: who serves models, where, with which keys. */
+export interface ProviderConfig {
+  readonly name: string;
+  /** The wire format. */
+  readonly kind: 'openai' | 'sim';
+  /** Without a trailing slash, with its version path: `https://api.openai.com/v1`. Empty for `sim`. */
+  readonly baseUrl: string;
+  /** At least one, but for providers without keys (`sim`, a local server), where it may be empty. */
+  readonly apiKeys: readonly ProviderKey[];
+  /** What the operator allows us to use of it; absent means no limit of ours. */
+  readonly limits?: ProviderLimits;
+}
+
+/** Limits of our own use of a provider: requests and tokens per minute, calls at the same time. */
+export interface ProviderLimits {
+  readonly rpm?: number;
+  readonly tpm?: number;
+  readonly concurrency?: number;
+}
+
+/** One key of a provider. The id is safe to show and to write down; the secret never leaves the process but in a call. */
+export interface ProviderKey {
+  readonly id: string;
+  readonly secret: string;
+}
+
+/** Facts of one model; prices in US dollars per million tokens. Unknown facts are absent. */
+export interface ModelFacts {
+  readonly contextWindow?: number;
+  readonly maxOutputTokens?: number;
+  readonly inputUsdPerMtok?: number;
+  readonly outputUsdPerMtok?: number;
+  readonly cachedInputUsdPerMtok?: number;
+  readonly modalities?: readonly ('text' | 'image' | 'audio' | 'file')[];
+  readonly tools?: boolean;
+  readonly jsonSchema?: boolean;
+}
+
+/** The injection token under which {@link AppConfig} is given to services. */
+export const APP_CONFIG = Symbol('AppConfig');

@@ -1,0 +1,125 @@
+import type { AppConfig } from './config.js';
+import {
+  adminKey,
+  cidrList,
+  connectionString,
+  encryptionKeys,
+  hostName,
+  oneOf,
+  roleList,
+  someText,
+  wholeNumber,
+  type Parse,
+} from './parse-variable.js';
+
+/** What the environment says, by variable. Paths are still as written; everything else is checked. */
+export interface VariableValues {
+  PORT: number;
+  HOST: string;
+  ROLES: AppConfig['roles'];
+  DATABASE_URL: string | null;
+  REDIS_URL: string | null;
+  BATON_DATA_DIR: string;
+  BATON_CONFIG: string | null;
+  BATON_ADMIN_KEY: string | null;
+  ENCRYPTION_KEYS: readonly Buffer[];
+  EGRESS_ALLOW_CIDRS: readonly string[];
+  WORKER_CONCURRENCY: number;
+  SHUTDOWN_GRACE_MS: number;
+  LOG_LEVEL: AppConfig['logLevel'];
+}
+
+export type VariableName = keyof VariableValues;
+
+/** One variable of the environment: the only place where its meaning, default and check are said. */
+export interface Variable<T> {
+  /** What it does, for the docs. */
+  readonly doc: string;
+  /** What the docs say of the default. */
+  readonly defaultText: string;
+  /** The value when it is not set. */
+  readonly fallback: T;
+  readonly parse: Parse<T>;
+}
+
+/** Every variable that Baton reads, but for the providers' keys: those are in `PROVIDER_PRESETS`. */
+export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValues[Name]> } = {
+  PORT: {
+    doc: 'TCP port of the API. `0` lets the system choose one.',
+    defaultText: '`3000`',
+    fallback: 3000,
+    parse: wholeNumber(0, 65_535),
+  },
+  HOST: {
+    doc: 'Address to listen on. `0.0.0.0` (or `::`) listens on every interface.',
+    defaultText: '`127.0.0.1`',
+    fallback: '127.0.0.1',
+    parse: hostName,
+  },
+  ROLES: {
+    doc: 'What this process does: `api`, `worker`, or both, comma-separated.',
+    defaultText: '`api,worker`',
+    fallback: { api: true, worker: true },
+    parse: roleList,
+  },
+  DATABASE_URL: {
+    doc: 'PostgreSQL to use, `postgres://user:password@host:5432/database`.',
+    defaultText: 'an embedded server in `BATON_DATA_DIR`',
+    fallback: null,
+    parse: connectionString(['postgres:', 'postgresql:']),
+  },
+  REDIS_URL: {
+    doc: 'Redis to use for the queue, `redis://host:6379` (`rediss://` for TLS).',
+    defaultText: 'the queue runs in PostgreSQL',
+    fallback: null,
+    parse: connectionString(['redis:', 'rediss:']),
+  },
+  BATON_DATA_DIR: {
+    doc: 'Folder for the embedded stores and for the keys that Baton makes itself.',
+    defaultText: '`./.baton`',
+    fallback: './.baton',
+    parse: someText,
+  },
+  BATON_CONFIG: {
+    doc: 'Path of the config file. A file that is named here must exist.',
+    defaultText: '`baton.yaml`, if there is one',
+    fallback: null,
+    parse: someText,
+  },
+  BATON_ADMIN_KEY: {
+    doc: "The operator's key for the API: at least 16 visible ASCII characters.",
+    defaultText: 'made at the first start, kept in `<data dir>/admin-key`',
+    fallback: null,
+    parse: adminKey,
+  },
+  ENCRYPTION_KEYS: {
+    doc: 'Keys that seal secrets in the database: 32 bytes each, in base64 or hex, comma-separated, newest first. Make one with `openssl rand -base64 32`.',
+    defaultText: 'made at the first start, kept in the data folder',
+    fallback: [],
+    parse: encryptionKeys,
+  },
+  EGRESS_ALLOW_CIDRS: {
+    doc: 'Private address ranges that webhooks may reach, over plain http too, comma-separated: `10.0.0.0/8,fd00::/8`.',
+    defaultText: 'none',
+    fallback: [],
+    parse: cidrList,
+  },
+  WORKER_CONCURRENCY: {
+    doc: 'How many jobs one worker process runs at once.',
+    defaultText: '`50`',
+    fallback: 50,
+    parse: wholeNumber(1, 10_000),
+  },
+  SHUTDOWN_GRACE_MS: {
+    doc: 'How long a stopping process waits for running calls, in milliseconds.',
+    defaultText: '`25000`',
+    fallback: 25_000,
+    parse: wholeNumber(0, 3_600_000),
+  },
+  LOG_LEVEL: {
+    doc: 'Least level that is logged: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
+    defaultText: '`info`',
+    fallback: 'info',
+    parse: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  },
+};

@@ -1,0 +1,85 @@
+import { Injectable } from '@nestjs/common';
+import type { Bell } from '../queue/queues.js';
+import { toPublicId } from '../storage/ids.js';
+import { MetricsService } from '../telemetry/metrics.service.js';
+import type { EventType } from '../webhooks/event.js';
+import { WebhooksService } from '../webhooks/webhooks.service.js';
+import type { FinishedAttempt, Lease } from './attempts.repository.js';
+import { type AlsoWrite, type EndedJob, type Ending, JobRunsRepository } from './job-runs.repository.js';
+import { JobWaiter } from './job-waiter.js';
+import { JobsRepository } from './jobs.repository.js';
+
+const EVENT_TYPES: Readonly<Record<EndedJob['status'], EventType>> = {
+  completed: 'job.completed',
+  failed: 'job.failed',
+  cancelled: 'job.cancelled',
+  expired: 'job.expired',
+};
+
+/**
+ * The end of a job, whichever way it comes: its events are written in the transaction that ends it; the bell is rung,
+ * the waiters are told and the counters turned after the commit.
+ */
+@Injectable()
+export class JobEndings {
+  constructor(
+    private readonly runs: JobRunsRepository,
+    private readonly jobs: JobsRepository,
+    private readonly webhooks: WebhooksService,
+    private readonly waiter: JobWaiter,
+    private readonly metrics: MetricsService,
+  ) {}
+
+  /** False if the lease is lost: then nothing was written. */
+  async end(lease: Lease, finished: FinishedAttempt | null, ending: Ending): Promise<boolean> {
+    const done = await this.runs.end(lease, finished, ending, this.writeEvents);
+    if (!done) return false;
+    await this.tell([done.job], done.bells);
+    return true;
+  }
+
+  /** False if the job is not there to be cancelled. */
+  async cancel(projectId: string, jobId: string): Promise<boolean> {
+    const done = await this.jobs.cancel(projectId, jobId, this.writeEvents);
+    if (!done) return false;
+    await this.tell([done.job], done.bells);
+    return true;
+  }
+
+  /** Takes back what dead workers held; answers how many jobs that were. */
+  async reap(limit: number): Promise<number> {
+    const { taken, ended, bells } = await this.runs.reap(limit, this.writeEvents);
+    await this.tell(ended, bells);
+    return taken;
+  }
+
+  /** Ends what waited past its deadline; answers how many jobs that were. */
+  async expire(limit: number): Promise<number> {
+    const { ended, bells } = await this.runs.expire(limit, this.writeEvents);
+    await this.tell(ended, bells);
+    return ended.length;
+  }
+
+  private readonly writeEvents: AlsoWrite = async (trx, ended) => {
+    if (ended.length === 0) return [];
+    return this.webhooks.recordEvents(
+      trx,
+      ended.map((job) => ({
+        projectId: job.projectId,
+        type: EVENT_TYPES[job.status],
+        jobId: job.id,
+        url: job.webhookUrl,
+        data: { id: toPublicId('job', job.id), object: 'job', status: job.status, metadata: job.metadata },
+      })),
+    );
+  };
+
+  private async tell(ended: readonly EndedJob[], bells: readonly Bell[]): Promise<void> {
+    for (const job of ended) {
+      this.metrics.jobsEnded.inc({ status: job.status });
+      this.metrics.jobDuration.observe({ status: job.status }, job.durationMs / 1000);
+      this.waiter.ended(job.id);
+    }
+    await this.webhooks.ring(bells);
+  }
+}

@@ -1,0 +1,86 @@
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
+import { DATABASE_URL } from '../storage/storage.module.js';
+import { Notifications } from '../storage/notifications.js';
+import { QueueService } from '../queue/queue.service.js';
+import { SweepLoop } from '../queue/sweep-loop.js';
+import { MetricsService } from '../telemetry/metrics.service.js';
+import { JobEndings } from './job-endings.js';
+import { JobRunsRepository, LEASE_SECONDS } from './job-runs.repository.js';
+import { CANCEL_CHANNEL } from './jobs.repository.js';
+import { LeaseKeeper } from './lease-keeper.js';
+
+const MOST_PER_STEP = 500;
+
+/**
+ * What makes losing every message harmless: each second it takes back what dead workers held, ends what is past its
+ * deadline, and rings for what is due and was not heard. Any number of processes may do it at once. It also hears which
+ * jobs were cancelled, so that their calls stop at once.
+ */
+@Injectable()
+export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger('JobSweeper');
+  private readonly cancels: Notifications;
+  private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
+  private isStopped = false;
+  private mayReapFromMs = 0;
+
+  constructor(
+    @Inject(DATABASE_URL) databaseUrl: string,
+    private readonly runs: JobRunsRepository,
+    private readonly endings: JobEndings,
+    private readonly queue: QueueService,
+    private readonly leases: LeaseKeeper,
+    private readonly metrics: MetricsService,
+  ) {
+    this.cancels = new Notifications(
+      databaseUrl,
+      CANCEL_CHANNEL,
+      (jobId) => this.leases.stop(jobId, 'cancelled'),
+      (error) => this.logger.warn(`Cancellations are heard late: ${error.message}`),
+    );
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.cancels.open();
+    this.loop.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.isStopped = true;
+    await this.loop.stop();
+    await this.cancels.close();
+  }
+
+  private async sweep(): Promise<void> {
+    try {
+      // After an outage all leases have run out although their workers live: they are given the time to renew them.
+      if (performance.now() >= this.mayReapFromMs)
+        await this.untilFewer(() => this.endings.reap(MOST_PER_STEP));
+      await this.untilFewer(() => this.endings.expire(MOST_PER_STEP));
+      await this.untilFewer(() => this.ring());
+    } catch (error) {
+      this.mayReapFromMs = performance.now() + LEASE_SECONDS * 1_000;
+      throw error;
+    }
+  }
+
+  private async ring(): Promise<number> {
+    const bells = await this.runs.due(MOST_PER_STEP);
+    if (await this.queue.ring('run-job', bells)) {
+      this.metrics.sweeperRung.inc(bells.length);
+      return bells.length;
+    }
+    await this.runs.unring(bells.map((bell) => bell.id));
+    return 0;
+  }
+
+  private async untilFewer(step: () => Promise<number>): Promise<void> {
+    while (!this.isStopped && (await step()) === MOST_PER_STEP);
+  }
+}

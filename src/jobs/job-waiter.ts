@@ -1,0 +1,63 @@
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { JobsRepository } from './jobs.repository.js';
+
+const ASK_EVERY_MS = 100;
+
+/**
+ * Lets requests wait for the end of their jobs. All waiting requests of a process share one question to the database
+ * per round, so a thousand waiters cost as much as one. A job that ends in this process is told of at once.
+ */
+@Injectable()
+export class JobWaiter implements OnModuleDestroy {
+  private readonly logger = new Logger('JobWaiter');
+  private readonly waiting = new Map<string, Set<() => void>>();
+  private timer: NodeJS.Timeout | undefined;
+  private isClosed = false;
+
+  constructor(private readonly jobs: JobsRepository) {}
+
+  /** Resolves when the job has ended, the time is up, the signal aborts, or this process stops. Never throws. */
+  async waitForEnd(jobId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (timeoutMs <= 0 || signal.aborted || this.isClosed) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        this.remove(jobId, done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      signal.addEventListener('abort', done);
+      const others = this.waiting.get(jobId) ?? new Set();
+      this.waiting.set(jobId, others.add(done));
+      this.timer ??= setTimeout(() => void this.ask(), 0);
+    });
+  }
+
+  /** Tells the waiters of this job. */
+  ended(jobId: string): void {
+    for (const done of [...(this.waiting.get(jobId) ?? [])]) done();
+  }
+
+  onModuleDestroy(): void {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+    for (const jobId of [...this.waiting.keys()]) this.ended(jobId);
+  }
+
+  private async ask(): Promise<void> {
+    try {
+      for (const id of await this.jobs.endedAmong([...this.waiting.keys()])) this.ended(id);
+    } catch (error) {
+      this.logger.warn(`Could not ask which jobs have ended: ${String(error)}`);
+    }
+    this.timer =
+      this.waiting.size > 0 && !this.isClosed ? setTimeout(() => void this.ask(), ASK_EVERY_MS) : undefined;
+  }
+
+  private remove(jobId: string, done: () => void): void {
+    const others = this.waiting.get(jobId);
+    others?.delete(done);
+    if (others?.size === 0) this.waiting.delete(jobId);
+  }
+}

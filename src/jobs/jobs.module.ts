@@ -1,0 +1,33 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { PoliciesModule } from '../policies/policies.module.js';
+import { ProvidersModule } from '../providers/providers.module.js';
+import { WebhooksModule } from '../webhooks/webhooks.module.js';
+import { JobEndings } from './job-endings.js';
+import { JobRunner } from './job-runner.js';
+import { JobRunsRepository } from './job-runs.repository.js';
+import { JobSweeper } from './job-sweeper.js';
+import { JobWaiter } from './job-waiter.js';
+import { JobsController } from './jobs.controller.js';
+import { JobsProcessor } from './jobs.processor.js';
+import { JobsRepository } from './jobs.repository.js';
+import { JobsService } from './jobs.service.js';
+import { LeaseKeeper } from './lease-keeper.js';
+
+@Module({})
+export class JobsModule {
+  static forRoot(roles: { readonly api: boolean; readonly worker: boolean }): DynamicModule {
+    return {
+      module: JobsModule,
+      imports: [PoliciesModule, ProvidersModule, WebhooksModule.forRoot(roles)],
+      controllers: roles.api ? [JobsController] : [],
+      providers: [
+        JobsRepository,
+        JobRunsRepository,
+        JobEndings,
+        JobWaiter,
+        ...(roles.api ? [JobsService] : []),
+        ...(roles.worker ? [JobsProcessor, JobRunner, LeaseKeeper, JobSweeper] : []),
+      ],
+    };
+  }
+}

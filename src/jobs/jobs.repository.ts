@@ -1,0 +1,267 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely';
+import type { Bell } from '../queue/queues.js';
+import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
+import type { AttemptsTable, JobStatus } from '../storage/schema.js';
+import { closeOpenAttempts, totalsOf } from './attempts.repository.js';
+import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
+
+/** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
+export const CANCEL_CHANNEL = 'baton_cancel';
+
+/** An idempotency key is kept this long, or for as long as its job is unfinished. */
+const IDEMPOTENCY_HOURS = 24;
+/** Whether the key `k` has done its service. */
+const WORN_OUT = sql`(k.created_at < now() - make_interval(hours => ${IDEMPOTENCY_HOURS})
+  and not exists (select 1 from jobs j where j.id = k.resource_id and j.finished_at is null))`;
+
+/** A job that is about to be accepted. */
+export interface NewJob {
+  readonly id: string;
+  readonly projectId: string;
+  readonly endpoint: string;
+  readonly model: string;
+  readonly policy: { readonly name: string; readonly version: number } | null;
+  readonly chainId: string;
+  readonly priority: number;
+  readonly metadata: Record<string, string>;
+  readonly webhookUrl: string | null;
+  readonly request: string;
+  /** Unix seconds; null runs at once. */
+  readonly runAt: number | null;
+  /** Counted from the moment at which it may run. */
+  readonly expiresInSeconds: number;
+}
+
+/** The key of a request that may come twice, and a digest of what it asks. */
+export interface IdempotencyKey {
+  readonly route: string;
+  readonly key: string;
+  readonly digest: Buffer;
+}
+
+/** What an idempotency key stands for. */
+export interface KnownKey {
+  readonly jobId: string;
+  readonly digest: Buffer;
+}
+
+/** The new job, or what the key of the request has stood for before. */
+export type Acceptance = { readonly accepted: WholeJobRow } | { readonly known: KnownKey };
+
+/** A job as it is kept, without its bodies. */
+export type JobRow = Awaited<ReturnType<JobsRepository['list']>>[number];
+/** A job with its request and, once it has one, its response, as JSON text. */
+export type WholeJobRow = JobRow & { readonly request: string; readonly response: string | null };
+export type AttemptRow = Selectable<AttemptsTable>;
+
+/** What a list of jobs is narrowed by; all given ones must hold. Times are Unix seconds. */
+export interface JobFilters {
+  readonly status?: JobStatus;
+  readonly model?: string;
+  readonly servedBy?: string;
+  readonly policy?: string;
+  readonly batchId?: string;
+  readonly customId?: string;
+  readonly errorCode?: string;
+  readonly fellBack?: boolean;
+  readonly attemptsMin?: number;
+  readonly metadata?: Record<string, string>;
+  readonly createdAfter?: number;
+  readonly createdBefore?: number;
+}
+
+export interface Page {
+  readonly limit: number;
+  /** The uuid after which the page begins. */
+  readonly after: string | null;
+  readonly order: 'asc' | 'desc';
+}
+
+const COLUMNS = [
+  'id', 'status', 'endpoint', 'model', 'policy_name', 'policy_version', 'priority', 'metadata', 'batch_id', 'custom_id',
+  'retry_of', 'served_by', 'fell_back', 'error_code', 'error_message', 'response_status', 'response_request_id',
+  'input_tokens', 'output_tokens', 'total_tokens', 'cached_input_tokens', 'cost_micros',
+  'created_at', 'started_at', 'finished_at', 'run_at', 'due_at', 'expires_at', 'waiting',
+] as const; // prettier-ignore
+
+/** The SQL of accepting, showing and cancelling jobs. Every query is bounded by the project. */
+@Injectable()
+export class JobsRepository {
+  constructor(@Inject(DATABASE) private readonly db: Database) {}
+
+  /**
+   * Accepts the job: when this resolves it is durable. With an idempotency key that was used before it accepts nothing
+   * and answers what the key stands for. Waits for another request with the same key, for at most 2 s: then it throws
+   * Postgres' 55P03.
+   */
+  async accept(job: NewJob, key: IdempotencyKey | null): Promise<Acceptance> {
+    if (!key) return { accepted: await this.insert(this.db, job) };
+    return this.db.transaction().execute(async (trx) => {
+      await sql`set local lock_timeout = '2s'`.execute(trx);
+      const known = await this.keepKey(trx, job, key);
+      return known ? { known } : { accepted: await this.insert(trx, job) };
+    });
+  }
+
+  /** What the key stands for; undefined if it is new, or so old that it is new again. */
+  async findKey(projectId: string, key: IdempotencyKey): Promise<KnownKey | undefined> {
+    const { rows } = await sql<KnownKey>`
+      select resource_id as "jobId", digest from idempotency_keys k
+      where k.project_id = ${projectId} and k.route = ${key.route} and k.key = ${key.key} and not ${WORN_OUT}`.execute(
+      this.db,
+    );
+    return rows[0];
+  }
+
+  async find(projectId: string, jobId: string): Promise<WholeJobRow | undefined> {
+    return this.rows(projectId)
+      .where('jobs.id', '=', jobId)
+      .innerJoin('job_requests', 'job_requests.job_id', 'jobs.id')
+      .leftJoin('job_responses', 'job_responses.job_id', 'jobs.id')
+      .select(['job_requests.body as request', 'job_responses.body as response'])
+      .executeTakeFirst();
+  }
+
+  async list(projectId: string, filters: JobFilters, page: Page) {
+    let query = this.rows(projectId).orderBy('jobs.id', page.order).limit(page.limit);
+    if (page.after !== null) query = query.where('jobs.id', page.order === 'asc' ? '>' : '<', page.after);
+    for (const condition of conditionsOf(filters)) query = query.where(condition);
+    return query.execute();
+  }
+
+  /** The attempts of one job, in the order in which they were made. */
+  async attempts(projectId: string, jobId: string): Promise<AttemptRow[]> {
+    return this.db
+      .selectFrom('attempts')
+      .selectAll()
+      .where('job_id', '=', jobId)
+      .where('project_id', '=', projectId)
+      .orderBy('index')
+      .execute();
+  }
+
+  /** Which of these jobs have ended. */
+  async endedAmong(jobIds: readonly string[]): Promise<string[]> {
+    const { rows } = await sql<{ id: string }>`
+      select id from jobs where id = any(${jobIds}::uuid[]) and finished_at is not null`.execute(this.db);
+    return rows.map((row) => row.id);
+  }
+
+  /**
+   * Ends a job that is queued or runs, closes its open attempts, and tells the worker that runs it. Null if the job is
+   * unknown or has ended.
+   */
+  async cancel(
+    projectId: string,
+    jobId: string,
+    alsoWrite: AlsoWrite,
+  ): Promise<{ job: EndedJob; bells: Bell[] } | null> {
+    return this.db.transaction().execute(async (trx) => {
+      const { rows } = await sql<{ id: string }>`
+        update jobs set status = 'cancelled', finished_at = now(), waiting = false, lease_until = null, worker = null,
+          lease_token = lease_token + 1
+        where id = ${jobId} and project_id = ${projectId} and status in ('queued', 'in_progress')
+        returning id`.execute(trx);
+      if (rows.length === 0) return null;
+      await closeOpenAttempts(trx, [jobId], 'cancelled', 'the job was cancelled');
+      const { rows: ended } = await sql<EndedJob>`
+        update jobs set ${totalsOf(sql`jobs.id`)} where id = ${jobId} returning ${ENDED_COLUMNS}`.execute(
+        trx,
+      );
+      const [job] = ended;
+      if (!job) return null;
+      await sql`select pg_notify(${CANCEL_CHANNEL}, ${jobId})`.execute(trx);
+      return { job, bells: await alsoWrite(trx, [job]) };
+    });
+  }
+
+  /** Null if the key is new, and now stands for this job; else what it stands for. */
+  private async keepKey(
+    trx: DatabaseOrTransaction,
+    job: NewJob,
+    key: IdempotencyKey,
+  ): Promise<KnownKey | null> {
+    const { projectId } = job;
+    await sql`delete from idempotency_keys k
+      where k.project_id = ${projectId} and k.route = ${key.route} and k.key = ${key.key}
+        and ${WORN_OUT}`.execute(trx);
+    const { numInsertedOrUpdatedRows } = await trx
+      .insertInto('idempotency_keys')
+      .values({
+        project_id: projectId,
+        route: key.route,
+        key: key.key,
+        digest: key.digest,
+        resource_id: job.id,
+      })
+      .onConflict((conflict) => conflict.columns(['project_id', 'route', 'key']).doNothing())
+      .executeTakeFirstOrThrow();
+    if (numInsertedOrUpdatedRows) return null;
+    return trx
+      .selectFrom('idempotency_keys')
+      .where('project_id', '=', projectId)
+      .where('route', '=', key.route)
+      .where('key', '=', key.key)
+      .select(['resource_id as jobId', 'digest'])
+      .executeTakeFirstOrThrow();
+  }
+
+  private async insert(db: DatabaseOrTransaction, job: NewJob): Promise<WholeJobRow> {
+    const runAt = job.runAt === null ? sql`null::timestamptz` : sql`to_timestamp(${job.runAt})`;
+    const due = sql`greatest(now(), ${runAt})`;
+    const { rows } = await sql<JobRow>`
+      with accepted as (
+        insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
+          webhook_url, run_at, due_at, waiting, expires_at, rung_at)
+        values (${job.id}, ${job.projectId}, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
+          ${job.policy?.version ?? null}, ${job.chainId}, ${job.priority}, ${JSON.stringify(job.metadata)},
+          ${job.webhookUrl}, ${runAt}, ${due}, ${job.runAt !== null}, ${due} + make_interval(secs => ${job.expiresInSeconds}),
+          -- Noted as rung, because it is as soon as this is committed; taken back if that fails.
+          ${job.runAt === null ? sql`now()` : null})
+        returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count),
+      kept as (insert into job_requests (job_id, project_id, body) select id, ${job.projectId}::uuid, ${job.request} from accepted)
+      select * from accepted`.execute(db);
+    const [row] = rows;
+    if (!row) throw new Error('A job was inserted and did not come back');
+    return { ...row, request: job.request, response: null };
+  }
+
+  private rows(projectId: string) {
+    return (
+      this.db
+        .selectFrom('jobs')
+        .where('jobs.project_id', '=', projectId)
+        .select(COLUMNS.map((column) => `jobs.${column}` as const))
+        // Summed up at a run's ends; while it runs the ledger itself is counted.
+        .select(
+          sql<number>`case when jobs.status = 'in_progress'
+          then (select count(*)::int from attempts where attempts.job_id = jobs.id) else jobs.attempt_count end`.as(
+            'attempt_count',
+          ),
+        )
+    );
+  }
+}
+
+/** One SQL condition for each filter that is given. */
+function conditionsOf(filters: JobFilters): RawBuilder<SqlBool>[] {
+  const { metadata } = filters;
+  const conditions: (RawBuilder<SqlBool> | false)[] = [
+    filters.status !== undefined && sql`jobs.status = ${filters.status}`,
+    filters.model !== undefined && sql`jobs.model = ${filters.model}`,
+    filters.servedBy !== undefined && sql`jobs.served_by = ${filters.servedBy}`,
+    filters.policy !== undefined && sql`jobs.policy_name = ${filters.policy}`,
+    filters.batchId !== undefined && sql`jobs.batch_id = ${filters.batchId}`,
+    filters.customId !== undefined && sql`jobs.custom_id = ${filters.customId}`,
+    filters.errorCode !== undefined && sql`jobs.error_code = ${filters.errorCode}`,
+    filters.fellBack !== undefined && sql`jobs.fell_back = ${filters.fellBack}`,
+    filters.attemptsMin !== undefined && sql`jobs.attempt_count >= ${filters.attemptsMin}`,
+    // The second half lets the partial index be used.
+    metadata !== undefined &&
+      sql`jobs.metadata @> ${JSON.stringify(metadata)}::jsonb and jobs.metadata <> '{}'`,
+    filters.createdAfter !== undefined && sql`jobs.created_at > to_timestamp(${filters.createdAfter})`,
+    filters.createdBefore !== undefined && sql`jobs.created_at < to_timestamp(${filters.createdBefore})`,
+  ];
+  return conditions.filter((condition) => condition !== false);
+}

@@ -1,0 +1,117 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { Project } from '../api-keys/principal.js';
+import { ApiError } from '../http/api-error.js';
+import { listReply, parsePaging } from '../http/paging.js';
+import type { PolicyRow } from './policies.repository.js';
+import { PolicyDto } from './policy.dto.js';
+import { PolicyDeletedDto, PolicyListDto, PolicyReplyDto } from './policy-reply.dto.js';
+import { PoliciesService } from './policies.service.js';
+import { defaultMaxAttempts } from './resolve-chain.js';
+import { CHAIN_DEFAULTS } from '../routing/chain.js';
+
+@ApiTags('policies')
+@Controller('v1/policies')
+export class PoliciesController {
+  constructor(private readonly policies: PoliciesService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'List the policies, by name' })
+  @ApiQuery({ name: 'limit', required: false, type: 'integer' })
+  @ApiQuery({ name: 'after', required: false, type: 'string' })
+  @ApiQuery({ name: 'order', required: false, enum: ['asc', 'desc'] })
+  @ApiOkResponse({ type: PolicyListDto })
+  async list(@Project() projectId: string, @Query() query: Record<string, unknown>) {
+    const { limit, after, order } = parsePaging(query, { defaultOrder: 'asc' });
+    const rows = await this.policies.list(projectId, limit + 1, after, order === 'desc');
+    const data = rows.slice(0, limit).map(toReply);
+    return listReply(data, rows.length > limit, (policy) => policy.name);
+  }
+
+  @Get(':name')
+  @ApiOperation({ summary: 'Read the current version of a policy' })
+  @ApiOkResponse({ type: PolicyReplyDto })
+  async get(@Project() projectId: string, @Param('name') name: string) {
+    return toReply(await this.policies.get(projectId, name));
+  }
+
+  @Put(':name')
+  @ApiOperation({ summary: 'Make a policy, or a new version of it' })
+  @ApiOkResponse({ type: PolicyReplyDto })
+  @ApiBody({ type: PolicyDto })
+  async put(@Project() projectId: string, @Param('name') name: string, @Body() body: unknown) {
+    return toReply(await this.policies.put(projectId, name, body));
+  }
+
+  @Delete(':name')
+  @ApiOperation({ summary: 'Delete a policy; jobs that began with it run on' })
+  @ApiOkResponse({ type: PolicyDeletedDto })
+  async delete(@Project() projectId: string, @Param('name') name: string): Promise<PolicyDeletedDto> {
+    await this.policies.delete(projectId, name);
+    return { object: 'policy.deleted', name, deleted: true };
+  }
+
+  @Get(':name/versions')
+  @ApiOperation({ summary: 'List the versions of a policy, newest first' })
+  @ApiQuery({ name: 'limit', required: false, type: 'integer' })
+  @ApiQuery({ name: 'after', required: false, type: 'string' })
+  @ApiOkResponse({ type: PolicyListDto })
+  async versions(
+    @Project() projectId: string,
+    @Param('name') name: string,
+    @Query() query: Record<string, unknown>,
+  ) {
+    const { limit, after } = parsePaging(query);
+    const rows = await this.policies.versions(
+      projectId,
+      name,
+      limit + 1,
+      after === null ? null : toVersion(after, 'after'),
+    );
+    return listReply(rows.slice(0, limit).map(toReply), rows.length > limit, (policy) =>
+      String(policy.version),
+    );
+  }
+
+  @Post(':name/versions/:version/restore')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Make an old version the newest again' })
+  @ApiOkResponse({ type: PolicyReplyDto })
+  async restore(
+    @Project() projectId: string,
+    @Param('name') name: string,
+    @Param('version') version: string,
+  ) {
+    return toReply(await this.policies.restore(projectId, name, toVersion(version, 'version')));
+  }
+}
+
+function toVersion(text: string, param: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) {
+    throw new ApiError('invalid_value', `${param} must be the number of a version, such as 1.`, { param });
+  }
+  return Number(text);
+}
+
+/** How users see a policy. */
+function toReply(row: PolicyRow): PolicyReplyDto {
+  const { description, strategy, steps, on, rounds, max_attempts } = row.body as unknown as PolicyDto;
+  return {
+    object: 'policy',
+    name: row.name,
+    version: row.version,
+    source: row.source,
+    description: description ?? null,
+    strategy: strategy ?? 'fallback',
+    steps: steps.map((step) => ({
+      model: step.model,
+      retries: step.retries ?? CHAIN_DEFAULTS.retries,
+      timeout_ms: step.timeout_ms ?? CHAIN_DEFAULTS.timeoutMs,
+      overrides: step.overrides ?? {},
+    })),
+    on: on ?? {},
+    rounds: rounds ?? CHAIN_DEFAULTS.rounds,
+    max_attempts: max_attempts ?? defaultMaxAttempts(steps.length),
+    created_at: Math.floor(row.created_at.getTime() / 1000),
+  };
+}

@@ -1,0 +1,213 @@
+/** Policies: named fallback chains, versioned. Every change makes a new immutable version, and a job pins what it began with. */
+import { createHash } from 'node:crypto';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { DEFAULT_PROJECT_ID } from '../api-keys/principal.js';
+import { APP_CONFIG, type AppConfig } from '../config/config.js';
+import { ApiError } from '../http/api-error.js';
+import { checkedDeep } from '../http/validation.js';
+import { ProvidersService } from '../providers/providers.service.js';
+import type { Chain } from '../routing/chain.js';
+import { checkPolicy, isPolicyName } from './check-policy.js';
+import { PolicyDto } from './policy.dto.js';
+import { PoliciesRepository, type PolicyRow } from './policies.repository.js';
+import {
+  chainOfModels,
+  chainOfPolicy,
+  policyNameOf,
+  type Surroundings,
+  unknownPolicy,
+} from './resolve-chain.js';
+
+/** A chain that a job can pin. */
+export interface ResolvedChain {
+  readonly chainId: string;
+  /** What the caller asked for, as it is shown: `policy/x`, or the first model. */
+  readonly model: string;
+  readonly policy: { readonly name: string; readonly version: number } | null;
+}
+
+/** Chains never change, so they are remembered for as long as there is room. */
+const MOST_CACHED_CHAINS = 1_000;
+
+/** Keeps policies and resolves what a request names into a chain. */
+@Injectable()
+export class PoliciesService implements OnApplicationBootstrap {
+  private readonly chainIds = new BoundedMap<string, string>(MOST_CACHED_CHAINS);
+  private readonly chains = new BoundedMap<string, Chain>(MOST_CACHED_CHAINS);
+
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    private readonly repository: PoliciesRepository,
+    private readonly providers: ProvidersService,
+  ) {}
+
+  /** Gives the config file's policies their versions: a changed one gets the next. */
+  async onApplicationBootstrap(): Promise<void> {
+    for (const [name, raw] of this.config.policies) {
+      const current = await this.repository.find(DEFAULT_PROJECT_ID, name);
+      if (current?.source === 'config' && JSON.stringify(current.body) === JSON.stringify(raw)) continue;
+      await this.repository.put(DEFAULT_PROJECT_ID, name, 'config', raw);
+    }
+  }
+
+  /** Makes a new version. Throws an ApiError when the policy is wrong, or stands in the config file. */
+  async put(projectId: string, name: string, body: unknown): Promise<PolicyRow> {
+    this.assertWritable(name);
+    const policy = await this.check(projectId, name, body);
+    return this.repository.put(projectId, name, 'api', policy);
+  }
+
+  /** Throws `unknown_policy` if there is none. */
+  async get(projectId: string, name: string): Promise<PolicyRow> {
+    const row = await this.find(projectId, name);
+    if (!row) throw unknownPolicy(name, 'name');
+    return row;
+  }
+
+  async list(
+    projectId: string,
+    limit: number,
+    after: string | null,
+    descending: boolean,
+  ): Promise<PolicyRow[]> {
+    return this.repository.list(projectId, [...this.config.policies.keys()], limit, after, descending);
+  }
+
+  /** Newest first. Throws `unknown_policy` if there never was one. */
+  async versions(
+    projectId: string,
+    name: string,
+    limit: number,
+    before: number | null,
+  ): Promise<PolicyRow[]> {
+    const rows = isPolicyName(name) ? await this.repository.versions(projectId, name, limit, before) : [];
+    if (rows.length === 0 && before === null) throw unknownPolicy(name, 'name');
+    return rows;
+  }
+
+  /** Makes an old version the newest again, as a new version. */
+  async restore(projectId: string, name: string, version: number): Promise<PolicyRow> {
+    const old = isPolicyName(name) ? await this.repository.findVersion(projectId, name, version) : undefined;
+    if (!old)
+      throw new ApiError('unknown_policy', `Policy '${name}' has no version ${version}.`, {
+        param: 'version',
+      });
+    return this.put(projectId, name, old.body);
+  }
+
+  /** Jobs that began with it run on. Throws when there is none, or it stands in the config file. */
+  async delete(projectId: string, name: string): Promise<void> {
+    this.assertWritable(name);
+    if (!isPolicyName(name) || !(await this.repository.delete(projectId, name)))
+      throw unknownPolicy(name, 'name');
+  }
+
+  /** Resolves `model` and/or `models` of a request. Throws an ApiError that names the field that is wrong. */
+  async resolve(projectId: string, model: string | null, models: readonly string[]): Promise<ResolvedChain> {
+    const around = this.surroundings(projectId);
+    const only = model !== null && models.length === 0 ? policyNameOf(model) : null;
+    if (model !== null && only !== null) {
+      const policy = await this.find(projectId, only);
+      if (!policy) throw unknownPolicy(only, 'request.model');
+      const chain = await chainOfPolicy(asDto(policy), only, 'request.model', around);
+      return {
+        chainId: await this.keep(projectId, chain),
+        model,
+        policy: { name: only, version: policy.version },
+      };
+    }
+    const named = [
+      ...(model === null ? [] : [{ model, param: 'request.model' }]),
+      ...models
+        .map((each, index) => ({ model: each, param: `request.models.${index}` }))
+        .filter((each) => each.model !== model),
+    ];
+    const [first] = named;
+    if (!first)
+      throw new ApiError(
+        'missing_field',
+        'request.model is missing: name a model (provider/model) or a policy (policy/name).',
+        { param: 'request.model' },
+      );
+    const chain = await chainOfModels(named, around);
+    return { chainId: await this.keep(projectId, chain), model: first.model, policy: null };
+  }
+
+  /** The chain that a job pinned. */
+  async chain(chainId: string): Promise<Chain> {
+    const cached = this.chains.get(chainId);
+    if (cached) return cached;
+    const chain = (await this.repository.findChain(chainId)) as Chain;
+    this.chains.set(chainId, chain);
+    return chain;
+  }
+
+  private async check(projectId: string, name: string, body: unknown): Promise<PolicyDto> {
+    const policy = checkPolicy(name, body);
+    await chainOfPolicy(policy, name, 'steps', this.surroundings(projectId));
+    const { name: _name, ...kept } = policy;
+    return kept;
+  }
+
+  private surroundings(projectId: string): Surroundings {
+    return {
+      whyUnknown: (model) => this.providers.whyUnknown(model),
+      findPolicy: async (name) => {
+        const raw = this.config.policies.get(name);
+        if (raw !== undefined) return { body: checkedDeep(PolicyDto, raw), version: 0 };
+        const row = await this.find(projectId, name);
+        return row ? { body: asDto(row), version: row.version } : null;
+      },
+    };
+  }
+
+  /** A policy that was in the config file, and no longer is, is not there any more. */
+  private async find(projectId: string, name: string): Promise<PolicyRow | null> {
+    if (!isPolicyName(name)) return null;
+    const row = await this.repository.find(projectId, name);
+    if (!row || (row.source === 'config' && !this.config.policies.has(name))) return null;
+    return row;
+  }
+
+  private assertWritable(name: string): void {
+    if (!this.config.policies.has(name)) return;
+    throw new ApiError('policy_read_only', `Policy '${name}' stands in the config file: change it there.`, {
+      param: 'name',
+    });
+  }
+
+  private async keep(projectId: string, chain: Chain): Promise<string> {
+    const body = JSON.stringify(chain);
+    const digest = createHash('sha256').update(body).digest();
+    const key = `${projectId}:${digest.toString('base64')}`;
+    const known = this.chainIds.get(key);
+    if (known !== undefined) return known;
+    const id = await this.repository.keepChain(projectId, digest, body);
+    this.chainIds.set(key, id);
+    return id;
+  }
+}
+
+function asDto(row: PolicyRow): PolicyDto {
+  // Checked when it was written.
+  return row.body as unknown as PolicyDto;
+}
+
+/** Forgets what was put in first when it is full. */
+class BoundedMap<K, V> {
+  private readonly entries = new Map<K, V>();
+
+  constructor(private readonly most: number) {}
+
+  get(key: K): V | undefined {
+    return this.entries.get(key);
+  }
+
+  set(key: K, value: V): void {
+    if (this.entries.size >= this.most) {
+      const [oldest] = this.entries.keys();
+      if (oldest !== undefined) this.entries.delete(oldest);
+    }
+    this.entries.set(key, value);
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Providers: one adapter per wire format behind one small contract, and what a call costs. It makes exactly one call and says
+ * what came of it; it must never retry, wait or choose another model.
+ */
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig, type ProviderConfig, type ProviderKey } from '../config/config.js';
+import type { EgressFailureKind } from '../egress/egress-error.js';
+import { EgressService } from '../egress/egress.service.js';
+import type { EgressFailure } from '../egress/exchange.js';
+import type { CallResult, Failure } from '../routing/call-result.js';
+import type { FailureClass } from '../routing/failure.js';
+import {
+  splitModel,
+  type Adapter,
+  type CallRequest,
+  type Reading,
+  type WireReply,
+  type WireRequest,
+} from './adapter.js';
+import { Catalogue } from './catalogue.js';
+import { openaiAdapter } from './openai.js';
+import { toBody, toMessage } from './plain-text.js';
+import { simulate } from './sim.js';
+import { whyUnknown } from './why-unknown.js';
+
+/** The largest answer that is taken. Embeddings of a full request are some 30 MB of JSON. */
+export const MAX_RESPONSE_BYTES = 32 * 2 ** 20;
+
+/** The wire format of each kind of provider; `sim` speaks OpenAI's, without a network between. */
+const ADAPTERS: Readonly<Record<ProviderConfig['kind'], Adapter>> = {
+  openai: openaiAdapter,
+  sim: openaiAdapter,
+};
+
+@Injectable()
+export class ProvidersService {
+  private readonly catalogue: Catalogue;
+
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    private readonly egress: EgressService,
+  ) {
+    this.catalogue = new Catalogue(config.models);
+  }
+
+  /**
+   * Makes one call. Never throws for anything that a provider does: a failure is a value. A call that `signal` stopped comes
+   * back as `connection_lost`, because whether it ran is not known either.
+   */
+  async call(request: CallRequest): Promise<CallResult> {
+    const model = splitModel(request.model);
+    const provider = model === null ? undefined : this.config.providers.get(model.provider);
+    if (model === null || provider === undefined) {
+      const why = this.whyUnknown(request.model) ?? `\`${request.model}\` is not a model.`;
+      return { ...NO_REPLY, class: 'model_not_found', message: toMessage(why, []), sent: false, keyId: null };
+    }
+    const adapter = ADAPTERS[provider.kind];
+    const key = keyOf(provider);
+    const keyId = key?.id ?? null;
+    const reply = await this.exchange(provider, adapter.toWire(request, provider, key), request);
+    if ('kind' in reply) return networkFailure(provider, keyId, reply);
+    return this.read(
+      provider,
+      model.name,
+      keyId,
+      reply,
+      adapter.fromWire(reply, request.endpoint, Date.now()),
+    );
+  }
+
+  /** As {@link whyUnknown}, for the providers of this Baton. */
+  whyUnknown(model: string): string | null {
+    return whyUnknown(model, this.config.providers);
+  }
+
+  /** The id of the key that a call of this model uses; null for a provider without keys, or an unknown model. */
+  keyIdOf(model: string): string | null {
+    const provider = this.config.providers.get(splitModel(model)?.provider ?? '');
+    return (provider && keyOf(provider)?.id) ?? null;
+  }
+
+  /** The providers that are switched on, with the ids of their keys. */
+  list(): { name: string; kind: string; keyIds: string[] }[] {
+    return [...this.config.providers.values()].map(({ name, kind, apiKeys }) => {
+      return { name, kind, keyIds: apiKeys.map((key) => key.id) };
+    });
+  }
+
+  private async exchange(
+    provider: ProviderConfig,
+    wire: WireRequest,
+    { timeoutMs, signal }: CallRequest,
+  ): Promise<WireReply | NoReply> {
+    if (provider.kind === 'sim') {
+      const reply = await simulate(wire, timeoutMs, signal);
+      if (typeof reply !== 'string') return reply;
+      return { kind: reply, sent: true, message: `the simulated call took up to ${timeoutMs} ms` };
+    }
+    return this.egress.send({
+      ...wire,
+      policy: 'provider',
+      method: 'POST',
+      timeoutMs,
+      signal,
+      maxResponseBytes: MAX_RESPONSE_BYTES,
+      whenTooLarge: 'fail',
+    });
+  }
+
+  private read(
+    provider: ProviderConfig,
+    name: string,
+    keyId: string | null,
+    reply: WireReply,
+    reading: Reading,
+  ): CallResult {
+    const secrets = provider.apiKeys.map((each) => each.secret);
+    const called = {
+      httpStatus: reply.status,
+      upstreamRequestId: upstreamId(reply.headers, secrets),
+      usage: reading.usage,
+      costMicros: this.catalogue.costMicros(provider, name, reading.usage, reading.statedCostUsd),
+      keyId,
+    };
+    if (reading.ok) return { ok: true, ...called, body: reading.body };
+    return {
+      ok: false,
+      ...called,
+      class: reading.class,
+      message: toMessage(`${provider.name} ${reading.message}`, secrets),
+      sent: true,
+      retryAfterMs: reading.retryAfterMs,
+      body: reading.body === null ? null : toBody(reading.body, secrets),
+    };
+  }
+}
+
+/** An exchange that ended without a reply. */
+type NoReply = Pick<EgressFailure, 'kind' | 'sent' | 'message'>;
+
+function keyOf(provider: ProviderConfig): ProviderKey | null {
+  return provider.apiKeys[0] ?? null;
+}
+
+/** What each failure of the network means for a call, and how it is told. */
+const NETWORK_FAILURES: Readonly<Record<EgressFailureKind, readonly [FailureClass, string]>> = {
+  dns: ['connect_failed', 'could not be found'],
+  connect: ['connect_failed', 'could not be reached'],
+  tls: ['connect_failed', 'could not be trusted'],
+  refused_address: ['connect_failed', 'may not be called'],
+  bad_url: ['connect_failed', 'cannot be called as it is configured'],
+  timeout: ['timeout', 'did not answer in time'],
+  reset: ['connection_lost', 'closed the connection before it answered'],
+  incomplete: ['connection_lost', 'closed the connection in the middle of its answer'],
+  aborted: ['connection_lost', 'was called off'],
+  protocol: ['malformed', 'answered with something that is not HTTP'],
+  too_large: ['malformed', 'answered with too much'],
+};
+
+/** What is not known of a call that brought no reply. */
+const NO_REPLY = {
+  ok: false,
+  httpStatus: null,
+  upstreamRequestId: null,
+  usage: null,
+  costMicros: null,
+  retryAfterMs: null,
+  body: null,
+} as const;
+
+function networkFailure(provider: ProviderConfig, keyId: string | null, failure: NoReply): Failure {
+  const [told, words] = NETWORK_FAILURES[failure.kind];
+  const secrets = provider.apiKeys.map((key) => key.secret);
+  return {
+    ...NO_REPLY,
+    // Once a byte may have left, not connecting is no longer the right word.
+    class: told === 'connect_failed' && failure.sent ? 'connection_lost' : told,
+    message: toMessage(`${provider.name} ${words}: ${failure.message}`, secrets),
+    sent: failure.sent,
+    keyId,
+  };
+}
+
+/** The headers in which providers name a call: most, Anthropic, Azure, Mistral. */
+const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'apim-request-id', 'mistral-correlation-id'];
+
+function upstreamId(headers: Readonly<Record<string, string>>, secrets: readonly string[]): string | null {
+  const found = REQUEST_ID_HEADERS.map((name) => headers[name]).find((id) => id !== undefined && id !== '');
+  return found === undefined ? null : toMessage(found, secrets).slice(0, 200);
+}

@@ -1,0 +1,41 @@
+import { createPostgresBackend, getDefaultBackendFactory } from 'bullmq';
+import { chooseBackend } from './queue-backend.js';
+
+class databaseClient {}
+const installationId = '0c7f1a52-7a43-4b4e-9a58-30f9d7c2c3a1';
+
+describe('the choice of the queue backend', () => {
+  it('is Redis when there is a Redis, with a connection that waits for it for ever', () => {
+    const backend = chooseBackend({
+      redisUrl: 'redis://127.0.0.1:6379/2',
+      databaseUrl: 'postgres://x/y',
+      databaseClient,
+      installationId,
+    });
+    expect(backend.kind).toBe('redis');
+    expect(getDefaultBackendFactory()).not.toBe(createPostgresBackend);
+    expect(backend.connection).toMatchObject({ url: 'redis://127.0.0.1:6379/2', maxRetriesPerRequest: null });
+  });
+
+  it('is PostgreSQL without one, in the same database', () => {
+    const backend = chooseBackend({
+      redisUrl: null,
+      databaseUrl: 'postgres://x/y',
+      databaseClient,
+      installationId,
+    });
+    expect(backend.kind).toBe('postgres');
+    expect(getDefaultBackendFactory()).toBe(createPostgresBackend);
+    expect(backend.connection).toMatchObject({
+      connectionString: 'postgres://x/y',
+      migrate: true,
+      Client: databaseClient,
+    });
+  });
+
+  it('gives each installation a prefix of its own, in one slot of a cluster', () => {
+    expect(chooseBackend({ redisUrl: null, databaseUrl: '', databaseClient, installationId }).prefix).toBe(
+      '{baton-0c7f1a52}',
+    );
+  });
+});

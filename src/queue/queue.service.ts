@@ -1,0 +1,134 @@
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { type ConnectionOptions, Queue, type Worker } from 'bullmq';
+import type { QueueBackend } from './queue-backend.js';
+import { type Bell, type MessageData, QUEUES, type QueueName } from './queues.js';
+
+export const QUEUE_BACKEND = Symbol('QueueBackend');
+
+/** Nobody waits longer for the bell than this: the row is committed, and a sweeper rings again. */
+const RING_TIMEOUT_MS = 250;
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** Rings the bell. */
+@Injectable()
+export class QueueService implements OnApplicationShutdown {
+  private readonly logger = new Logger('Queue');
+  /** Questions that the store has not answered in time. While there is one nothing more is asked: it would only pile up. */
+  private unanswered = 0;
+  private isAway = false;
+  private readonly queues: ReadonlyMap<QueueName, Queue<MessageData>>;
+
+  constructor(@Inject(QUEUE_BACKEND) backend: QueueBackend) {
+    this.queues = new Map(
+      (Object.keys(QUEUES) as QueueName[]).map((name) => [
+        name,
+        this.open(name, backend.prefix, backend.connection),
+      ]),
+    );
+  }
+
+  /**
+   * Sends one message for each bell. Best effort: answers false, and never throws, when the store is away or slow;
+   * then some or none of the messages may have been sent.
+   */
+  async ring(name: QueueName, bells: readonly Bell[]): Promise<boolean> {
+    if (bells.length === 0) return true;
+    const messages = bells.map((bell) => toMessage(name, bell));
+    const problem = await this.ask(() => this.queue(name).addBulk(messages));
+    // Many may find out at once; one says so.
+    if (problem !== null && !this.isAway)
+      this.logger.warn(`The bell of ${name} could not be rung: ${problem}`);
+    this.isAway = problem !== null;
+    return problem === null;
+  }
+
+  /** Resolves when the store answers; throws when it does not. */
+  async ping(): Promise<void> {
+    const problem = await this.ask(() => this.queue('run-job').getJobCountByTypes('waiting'));
+    if (problem !== null) throw new Error(problem);
+  }
+
+  /**
+   * Takes no new message, and resolves when the running ones are done: `isDone` knows without the store, whose goodbye
+   * would last for ever while it is away. What a worker still held is found by a sweeper.
+   */
+  async closeWorker(worker: Worker, isDone: Promise<unknown>): Promise<void> {
+    const isAway = await this.ping().then(
+      () => false,
+      () => true,
+    );
+    if (!isAway) {
+      const tooLong = isDone.then(() => new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS)));
+      await Promise.race([worker.close().catch(() => undefined), tooLong]);
+    } else {
+      await worker.pause(true);
+      await isDone;
+      await worker.close(true);
+    }
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    // A store that is away can't be said goodbye to.
+    const close = async (queue: Queue) => {
+      if ((await problemOf(queue.close(), CLOSE_TIMEOUT_MS)) !== null)
+        await problemOf(queue.disconnect(), CLOSE_TIMEOUT_MS);
+    };
+    await Promise.all([...this.queues.values()].map(close));
+  }
+
+  /** Null when the store answered in time, else what came between. */
+  private async ask(question: () => Promise<unknown>): Promise<string | null> {
+    if (this.unanswered > 0) return 'the store still owes an answer';
+    const answer = question();
+    const problem = await problemOf(answer, RING_TIMEOUT_MS);
+    if (problem !== null) {
+      this.unanswered += 1;
+      const settle = () => void (this.unanswered -= 1);
+      answer.then(settle, settle);
+    }
+    return problem;
+  }
+
+  private open(name: QueueName, prefix: string, connection: ConnectionOptions): Queue<MessageData> {
+    const queue = new Queue<MessageData>(name, {
+      prefix,
+      connection,
+      skipWaitingForReady: true,
+      // A failed message that stayed would make every later ringing of the same number a silent no-op.
+      defaultJobOptions: { removeOnFail: true },
+    });
+    queue.on('error', (error) => this.logger.debug(`${name}: ${error.message}`));
+    return queue;
+  }
+
+  private queue(name: QueueName): Queue<MessageData> {
+    const queue = this.queues.get(name);
+    if (!queue) throw new Error(`There is no queue ${name}`);
+    return queue;
+  }
+}
+
+function toMessage(name: QueueName, bell: Bell) {
+  return {
+    name,
+    data: { id: bell.id },
+    opts: { jobId: `${bell.id}-${bell.dispatchNo}`, ...(bell.priority ? { priority: bell.priority } : {}) },
+  };
+}
+
+/** Null when the work is done in time, else what came between. Never throws; late failures are nobody's. */
+async function problemOf(work: Promise<unknown>, timeoutMs: number): Promise<string | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve(`no answer in ${timeoutMs} ms`), timeoutMs);
+  });
+  const done = work.then(
+    () => null,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  try {
+    return await Promise.race([done, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

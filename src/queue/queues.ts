@@ -1,0 +1,38 @@
+/**
+ * Queue: BullMQ, the bell. A message holds an id and nothing else: never a prompt, an answer or a secret. Losing every
+ * message loses nothing, because what was not done is rung again from Postgres. Only this room knows which store
+ * (Redis or PostgreSQL) carries the messages.
+ */
+
+/** The one table of queues: what a message's id names, and who hears it. */
+export const QUEUES = {
+  /** A job's uuid; heard by `jobs.processor`. */
+  'run-job': {},
+  /** A webhook delivery's uuid; heard by `webhooks.processor`. */
+  'deliver-webhook': {},
+} as const;
+
+export type QueueName = keyof typeof QUEUES;
+
+/** What a message holds. */
+export interface MessageData {
+  /** The row's uuid. */
+  readonly id: string;
+}
+
+/** One ringing of the bell. */
+export interface Bell {
+  /** The row's uuid. */
+  readonly id: string;
+  /**
+   * Counts the times that the row became due. A bell that is rung twice with the same number is one message while the
+   * first still waits, so ringing again is always safe.
+   */
+  readonly dispatchNo: number;
+  /** Lower is sooner; see {@link PRIORITIES}. */
+  readonly priority?: number;
+}
+
+/** How jobs' priorities stand in rows and messages. BullMQ runs lower numbers first, and 0 before all of them. */
+export const PRIORITIES = { high: 1, normal: 2, low: 3 } as const;
+export type Priority = keyof typeof PRIORITIES;

@@ -1,0 +1,46 @@
+import type { FailureClass } from './failure.js';
+
+/** Tokens of one call as the provider counted them. */
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly totalTokens: number;
+  /** The part of `inputTokens` that came from the provider's cache. */
+  readonly cachedInputTokens: number;
+}
+
+interface Called {
+  /** HTTP status of the reply; null if there was none. */
+  readonly httpStatus: number | null;
+  /** The provider's own id for the call (`x-request-id`), if it gave one. */
+  readonly upstreamRequestId: string | null;
+  /** Null where the provider did not say. */
+  readonly usage: Usage | null;
+  /** Price in millionths of a US dollar; null where it is not known. */
+  readonly costMicros: number | null;
+  /** Which of the provider's keys was used; null for a provider without keys. */
+  readonly keyId: string | null;
+}
+
+/** A good answer: `body` is the provider's JSON, byte for byte. */
+export interface Answer extends Called {
+  readonly ok: true;
+  readonly httpStatus: number;
+  readonly body: string;
+}
+
+/** A failed call. A model's failure is a value, never an exception. */
+export interface Failure extends Called {
+  readonly ok: false;
+  readonly class: FailureClass;
+  /** One sentence for people, bounded in length, without secrets. */
+  readonly message: string;
+  /** True if bytes of the request may have left this machine: the call may have run and may cost. */
+  readonly sent: boolean;
+  /** How long the provider asks us to stay away, in milliseconds; null if it does not say. */
+  readonly retryAfterMs: number | null;
+  /** The provider's error body as text (at most 64 KiB), to show the caller when the job fails; null if there is none. */
+  readonly body: string | null;
+}
+
+export type CallResult = Answer | Failure;

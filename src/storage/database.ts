@@ -1,0 +1,57 @@
+/**
+ * Storage: Postgres, Baton's memory: pool, transactions, migrations; and the embedded server. It knows no feature:
+ * each room keeps its own SQL in its repository.
+ */
+import { Kysely, Migrator, PostgresDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import * as foundation from './migrations/0001-foundation.js';
+import { PreparedClient } from './clients.js';
+import type { Schema } from './schema.js';
+
+/** The pool through which all SQL goes. */
+export type Database = Kysely<Schema>;
+/** What a repository takes that may also run inside another's transaction. */
+export type DatabaseOrTransaction = Kysely<Schema> | Transaction<Schema>;
+/** The injection token of the {@link Database}. */
+export const DATABASE = Symbol('Database');
+
+/** The name under which a migration is remembered; its order is the order of the names. Never rename one. */
+const MIGRATIONS = { '0001-foundation': foundation };
+
+const POOL_SIZE = 20;
+/** How long a caller waits for a free connection before the request is turned away. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** Opens the pool. Nothing is connected yet; call {@link migrate} before use. `onError` hears of idle connections that break. */
+export function openDatabase(connectionString: string, onError: (error: Error) => void): Database {
+  const pool = new pg.Pool({
+    connectionString,
+    max: POOL_SIZE,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'baton',
+    Client: PreparedClient,
+    types: { getTypeParser: parserOf as typeof pg.types.getTypeParser },
+  });
+  pool.on('error', onError);
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** Brings the tables up to date; safe when several processes start at once. Throws when the database is newer than this Baton. */
+export async function migrate(db: Database): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(MIGRATIONS) } });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error instanceof Error ? error : new Error('The migration failed', { cause: error });
+}
+
+/** The random id that this database was given when it was made; the same for all processes that share it. */
+export async function installationId(db: Database): Promise<string> {
+  const row = await db.selectFrom('installation').select('id').executeTakeFirstOrThrow();
+  return row.id;
+}
+
+/** bigint columns hold tokens, millionths of dollars and milliseconds: all below 2^53, so they are read as numbers. */
+function parserOf(oid: number, format?: 'text' | 'binary'): unknown {
+  if (oid === pg.types.builtins.INT8) return Number;
+  return pg.types.getTypeParser(oid, format);
+}

@@ -1,0 +1,52 @@
+import { parse, stringify, v7 } from 'uuid';
+
+/** The kinds of objects that have ids, as they stand before the `_` (files use `-`, as OpenAI's do). */
+export type IdPrefix = 'job' | 'att' | 'batch' | 'file' | 'evt' | 'whe' | 'whd' | 'key' | 'proj' | 'req';
+
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const VALUES = new Map(Array.from(ALPHABET, (letter, value) => [letter, BigInt(value)]));
+const ID_LETTERS = 26;
+
+/** A new UUIDv7: its order is the order of creation (within one process to the millisecond and beyond). */
+export function newUuid(): string {
+  return v7();
+}
+
+/** A new public id that is not kept as a row's key, such as a request's: `req_01J…`. */
+export function newId(prefix: IdPrefix): string {
+  return toPublicId(prefix, newUuid());
+}
+
+/** Turns a row's uuid into the id that users see: prefix and 26 characters of Crockford base32. */
+export function toPublicId(prefix: IdPrefix, uuid: string): string {
+  let number = BigInt(`0x${Buffer.from(parse(uuid)).toString('hex')}`);
+  let text = '';
+  for (let i = 0; i < ID_LETTERS; i++) {
+    text = ALPHABET.charAt(Number(number & 31n)) + text;
+    number >>= 5n;
+  }
+  return `${prefix}${separatorOf(prefix)}${text}`;
+}
+
+/** Turns a public id back into the row's uuid; null if it is not an id of that kind. Letters may be in any case. */
+export function toUuid(prefix: IdPrefix, id: string): string | null {
+  const start = `${prefix}${separatorOf(prefix)}`;
+  if (!id.startsWith(start) || id.length !== start.length + ID_LETTERS) return null;
+  let number = 0n;
+  for (const letter of id.slice(start.length).toUpperCase()) {
+    const value = VALUES.get(letter);
+    if (value === undefined) return null;
+    number = (number << 5n) | value;
+  }
+  if (number >> 128n !== 0n) return null;
+  const bytes = Buffer.from(number.toString(16).padStart(32, '0'), 'hex');
+  try {
+    return stringify(bytes);
+  } catch {
+    return null; // 128 bits that are no UUID of any version
+  }
+}
+
+function separatorOf(prefix: IdPrefix): string {
+  return prefix === 'file' ? '-' : '_';
+}

@@ -1,0 +1,200 @@
+import type { ColumnType, Generated } from 'kysely';
+
+/** The tables as kysely sees them. What each means is said in the migration that makes it. */
+export interface Schema {
+  installation: InstallationTable;
+  projects: ProjectsTable;
+  policies: PoliciesTable;
+  policy_versions: PolicyVersionsTable;
+  chains: ChainsTable;
+  jobs: JobsTable;
+  job_requests: JobRequestsTable;
+  job_responses: JobResponsesTable;
+  attempts: AttemptsTable;
+  idempotency_keys: IdempotencyKeysTable;
+  webhook_events: WebhookEventsTable;
+  webhook_deliveries: WebhookDeliveriesTable;
+  webhook_tries: WebhookTriesTable;
+}
+
+/** Written and read as a Date, made by the database when it is left out. */
+type Created = ColumnType<Date, Date | undefined, never>;
+/** Read as a parsed value, written as JSON text. */
+type Json<T> = ColumnType<T, string, string>;
+
+export interface InstallationTable {
+  only_row: Generated<boolean>;
+  id: string;
+  created_at: Created;
+}
+
+export interface ProjectsTable {
+  id: string;
+  name: string;
+  /** The sealed default webhook secret; null until it is first needed. */
+  webhook_secret: Buffer | null;
+  created_at: Created;
+}
+
+export interface PoliciesTable {
+  project_id: string;
+  name: string;
+  version: number;
+  source: 'api' | 'config';
+  created_at: Created;
+  deleted_at: Date | null;
+}
+
+export interface PolicyVersionsTable {
+  project_id: string;
+  name: string;
+  version: number;
+  body: Json<Record<string, unknown>>;
+  created_at: Created;
+}
+
+export interface ChainsTable {
+  id: string;
+  project_id: string;
+  digest: Buffer;
+  body: Json<unknown>;
+  created_at: Created;
+}
+
+export type JobStatus = 'queued' | 'in_progress' | 'completed' | 'failed' | 'cancelled' | 'expired';
+
+export interface JobsTable {
+  id: string;
+  project_id: string;
+  status: Generated<JobStatus>;
+  endpoint: string;
+  model: string;
+  policy_name: string | null;
+  policy_version: number | null;
+  chain_id: string;
+  priority: number;
+  metadata: Json<Record<string, string>>;
+  webhook_url: string | null;
+  batch_id: string | null;
+  custom_id: string | null;
+  retry_of: string | null;
+  served_by: string | null;
+  attempt_count: Generated<number>;
+  fell_back: Generated<boolean>;
+  error_code: string | null;
+  error_message: string | null;
+  response_status: number | null;
+  response_request_id: string | null;
+  input_tokens: number | null;
+  output_tokens: number | null;
+  total_tokens: number | null;
+  cached_input_tokens: number | null;
+  cost_micros: number | null;
+  created_at: Created;
+  started_at: Date | null;
+  finished_at: Date | null;
+  run_at: Date | null;
+  due_at: Generated<Date>;
+  expires_at: Date;
+  waiting: Generated<boolean>;
+  dispatch_no: Generated<number>;
+  rung_at: Date | null;
+  lease_token: Generated<number>;
+  lease_until: Date | null;
+  worker: string | null;
+  crash_count: Generated<number>;
+}
+
+export interface JobRequestsTable {
+  job_id: string;
+  project_id: string;
+  body: string;
+}
+
+export interface JobResponsesTable {
+  job_id: string;
+  project_id: string;
+  body: string;
+}
+
+export interface AttemptsTable {
+  id: string;
+  job_id: string;
+  project_id: string;
+  index: number;
+  round: number;
+  step: number;
+  model: string;
+  provider: string;
+  key_id: string | null;
+  outcome: string | null;
+  class: string | null;
+  http_status: number | null;
+  message: string | null;
+  sent: boolean | null;
+  retry_after_ms: number | null;
+  decision: string | null;
+  decision_reason: string | null;
+  started_at: Created;
+  ended_at: Date | null;
+  input_tokens: number | null;
+  output_tokens: number | null;
+  total_tokens: number | null;
+  cached_input_tokens: number | null;
+  cost_micros: number | null;
+  upstream_request_id: string | null;
+  error_body: string | null;
+  worker: string;
+  lease_token: number;
+}
+
+export interface IdempotencyKeysTable {
+  project_id: string;
+  route: string;
+  key: string;
+  digest: Buffer;
+  resource_id: string;
+  created_at: Created;
+}
+
+export interface WebhookEventsTable {
+  id: string;
+  project_id: string;
+  type: string;
+  job_id: string | null;
+  /** JSON. */
+  data: string;
+  created_at: Created;
+}
+
+export type DeliveryStatus = 'pending' | 'succeeded' | 'failed';
+
+export interface WebhookDeliveriesTable {
+  id: string;
+  project_id: string;
+  event_id: string;
+  job_id: string | null;
+  url: string;
+  lane: string;
+  status: Generated<DeliveryStatus>;
+  try_count: Generated<number>;
+  last_error: string | null;
+  created_at: Created;
+  due_at: Generated<Date>;
+  finished_at: Date | null;
+  dispatch_no: Generated<number>;
+  rung_at: Date | null;
+  lease_token: Generated<number>;
+  lease_until: Date | null;
+}
+
+export interface WebhookTriesTable {
+  delivery_id: string;
+  project_id: string;
+  index: number;
+  started_at: Created;
+  duration_ms: number | null;
+  http_status: number | null;
+  error: string | null;
+  response_text: string | null;
+}

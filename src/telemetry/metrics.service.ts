@@ -1,0 +1,92 @@
+import { Injectable } from '@nestjs/common';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+
+/** Seconds, from a reply out of memory to a long reasoning call. */
+const CALL_BUCKETS_S = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const JOB_BUCKETS_S = [...CALL_BUCKETS_S, 1800, 3600, 14_400, 86_400];
+const HTTP_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60];
+
+/**
+ * Everything that Baton counts, in a registry of this app's own. Labels come from closed lists (statuses, classes,
+ * configured providers, route patterns), never from what a caller wrote.
+ */
+@Injectable()
+export class MetricsService {
+  private readonly registry = new Registry();
+
+  readonly jobsSubmitted = this.counter('baton_jobs_submitted_total', 'Jobs accepted.', ['endpoint']);
+  readonly jobsEnded = this.counter('baton_jobs_ended_total', 'Jobs ended, by their last status.', [
+    'status',
+  ]);
+  readonly jobDuration = this.histogram(
+    'baton_job_duration_seconds',
+    'From the acceptance of a job to its end.',
+    ['status'],
+    JOB_BUCKETS_S,
+  );
+  /** `class` is empty for a success. */
+  readonly attempts = this.counter('baton_attempts_total', 'Attempts ended.', [
+    'provider',
+    'outcome',
+    'class',
+  ]);
+  readonly attemptDuration = this.histogram(
+    'baton_attempt_duration_seconds',
+    'Calls of providers, from the first byte sent to the last one read.',
+    ['provider'],
+    CALL_BUCKETS_S,
+  );
+  readonly fallbacks = this.counter(
+    'baton_fallbacks_total',
+    'Times that a job went on to another model.',
+    [],
+  );
+  readonly webhookTries = this.counter('baton_webhook_tries_total', 'HTTP calls of webhooks.', ['outcome']);
+  readonly httpRequests = this.counter('baton_http_requests_total', 'Requests answered.', [
+    'method',
+    'route',
+    'status',
+  ]);
+  readonly httpRequestDuration = this.histogram(
+    'baton_http_request_duration_seconds',
+    'From the headers of a request to the end of its reply.',
+    ['route'],
+    HTTP_BUCKETS_S,
+  );
+  readonly leasesLost = this.counter(
+    'baton_lease_lost_total',
+    'Jobs taken from a worker while it ran them.',
+    [],
+  );
+  readonly sweeperRung = this.counter(
+    'baton_sweeper_rung_total',
+    'Jobs rung by the sweeper: due again after a wait, or their message was lost.',
+    [],
+  );
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** What a scrape is answered with. */
+  async expose(): Promise<{ contentType: string; text: string }> {
+    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+  }
+
+  private counter<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+  ): Counter<Label> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private histogram<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    buckets: number[],
+  ): Histogram<Label> {
+    return new Histogram({ name, help, labelNames, buckets, registers: [this.registry] });
+  }
+}

@@ -1,0 +1,36 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { SweepLoop } from '../queue/sweep-loop.js';
+import { WebhooksRepository } from './webhooks.repository.js';
+import { WebhooksService } from './webhooks.service.js';
+
+const RUNG_AT_ONCE = 500;
+
+/**
+ * Finds in Postgres what no bell will bring about: tries that have become due, bells that were lost, workers that are
+ * gone. Several processes may sweep at once; each delivery is found by one.
+ */
+@Injectable()
+export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger('Webhooks');
+  private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
+
+  constructor(
+    private readonly repository: WebhooksRepository,
+    private readonly webhooks: WebhooksService,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.loop.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.loop.stop();
+  }
+
+  /** One sweep. Throws when the database is away. */
+  async sweep(): Promise<void> {
+    const freed = await this.repository.freeExpired();
+    if (freed > 0) this.logger.warn(`${freed} webhook deliveries were cut off by a worker that is gone`);
+    await this.webhooks.ring(await this.repository.ringDue(RUNG_AT_ONCE));
+  }
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+
+export interface TestDatabase {
+  /** Connection string of a database that nothing else uses; it is empty. */
+  readonly url: string;
+  /** Cuts every connection to it and lets none in for so long, as a database that restarts does. */
+  shut(forMs: number): Promise<void>;
+  /** Drops it, whoever is still connected. */
+  drop(): Promise<void>;
+}
+
+/** Makes a fresh database on the run's PostgreSQL (`TEST_POSTGRES_URL`). Throws if that is not set or not there. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const server = process.env['TEST_POSTGRES_URL'];
+  if (server === undefined)
+    throw new Error('TEST_POSTGRES_URL is not set: the global setup of the tests sets it.');
+  const name = `baton_test_${randomBytes(8).toString('hex')}`;
+  // template0: nobody may be connected to a template while it is copied, and nobody ever is to this one.
+  await runOn(server, `CREATE DATABASE ${name} TEMPLATE template0`);
+  return {
+    url: withDatabase(server, name),
+    shut: async (forMs) => {
+      await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+      await runOn(server, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+      await delay(forMs);
+      await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+    },
+    drop: () => runOn(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+  };
+}
+
+function withDatabase(server: string, name: string): string {
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.toString();
+}
+
+async function runOn(connectionString: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
