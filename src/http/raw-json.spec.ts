@@ -1,3 +1,4 @@
+import { leastCpuMs } from '../../test/support/wall.js';
 import { RawJson, stringifyWithRaw } from './raw-json.js';
 
 test('texts come through byte for byte', () => {
@@ -36,7 +37,6 @@ test('one inside the making of another does not disturb it', () => {
 
 test('many large texts take time in proportion', () => {
   const reply = Array.from({ length: 10_000 }, () => new RawJson(`"${'x'.repeat(1000)}"`));
-  const start = performance.now();
-  expect(stringifyWithRaw(reply).length).toBe(10_000 * 1003 + 1);
-  expect(performance.now() - start).toBeLessThan(1000);
+  const run = () => expect(stringifyWithRaw(reply).length).toBe(10_000 * 1003 + 1);
+  expect(leastCpuMs(run)).toBeLessThan(1000);
 });

@@ -1,3 +1,4 @@
+import { leastCpuMs } from '../../test/support/wall.js';
 import { Type } from 'class-transformer';
 import {
   IsArray,
@@ -118,10 +119,11 @@ describe('checked', () => {
   test('a large opaque value and many unknown names are answered at once', () => {
     const large = { list: Array.from({ length: 50_000 }, (_, index) => ({ index })) };
     const wrong = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`webhook_ur${index}`, 1]));
-    const start = performance.now();
-    expect(checked(JobBody, { request: large }).request).toBe(large);
-    expect(errorOf(() => checked(JobBody, wrong)).message.length).toBeLessThan(3000);
-    expect(performance.now() - start).toBeLessThan(1000);
+    const run = () => {
+      expect(checked(JobBody, { request: large }).request).toBe(large);
+      expect(errorOf(() => checked(JobBody, wrong)).message.length).toBeLessThan(3000);
+    };
+    expect(leastCpuMs(run)).toBeLessThan(1000);
   });
 });
 

@@ -1,3 +1,4 @@
+import { leastCpuMs } from '../../test/support/wall.js';
 import { preferredWaitSeconds, queriedWaitSeconds } from './wait.js';
 
 test.each<[string | string[] | undefined, number | null]>([
@@ -28,10 +29,11 @@ test.each<[string | string[] | undefined, number | null]>([
 });
 
 test('a header of the largest size is read in no time', () => {
-  const start = performance.now();
-  preferredWaitSeconds(`${'a="'.repeat(5000)}${' ,;='.repeat(5000)}`);
-  preferredWaitSeconds(`${' '.repeat(16_000)}x`);
-  expect(performance.now() - start).toBeLessThan(200);
+  const run = () => {
+    preferredWaitSeconds(`${'a="'.repeat(5000)}${' ,;='.repeat(5000)}`);
+    preferredWaitSeconds(`${' '.repeat(16_000)}x`);
+  };
+  expect(leastCpuMs(run)).toBeLessThan(200);
 });
 
 test.each<[unknown, number | null]>([
