@@ -15,10 +15,11 @@ const ROOMS = {
   queue: GROUND,
   providers: ['routing', 'egress', ...GROUND],
   http: ['storage', 'queue', ...GROUND],
+  admission: ['routing', 'providers', 'queue', 'http', ...GROUND],
   'api-keys': ['storage', 'http', ...GROUND],
   policies: ['routing', 'providers', 'api-keys', 'storage', 'http', ...GROUND],
   webhooks: ['egress', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
-  jobs: ['routing', 'providers', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
+  jobs: ['routing', 'providers', 'admission', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
   batches: ['jobs', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
   gateway: ['jobs', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
 };
@@ -26,7 +27,7 @@ const ROOMS = {
 /** main, app.module and what else starts the house: they may use anything. */
 const TOP = '^src/[^/]+\\.ts$';
 /** Files of `providers` that speak a wire format: a new one is named here. */
-const ADAPTERS = '^src/providers/(openai|sim)\\.ts$';
+const ADAPTERS = '^src/providers/(openai|anthropic|gemini|sim)\\.ts$';
 const SPEC = '\\.spec\\.ts$';
 const npmPackage = (names) => `node_modules/(${names.join('|')})/`;
 

@@ -41,12 +41,14 @@ export interface ProviderConfig {
   readonly baseUrl: string;
   /** At least one, but for providers without keys (`sim`, a local server), where it may be empty. */
   readonly apiKeys: readonly ProviderKey[];
-  /** What the operator allows us to use of it; absent means no limit of ours. */
-  readonly limits?: ProviderLimits;
+  /** What the operator allows us to use of each of its keys; absent means no limit of ours. */
+  readonly limits?: CallLimits;
+  /** Whether models that keep failing are left alone for a while, and our own concurrency follows what the provider bears. */
+  readonly protect: boolean;
 }
 
-/** Limits of our own use of a provider: requests and tokens per minute, calls at the same time. */
-export interface ProviderLimits {
+/** Limits of our own use of a provider's key: requests and tokens per minute, calls at the same time. */
+export interface CallLimits {
   readonly rpm?: number;
   readonly tpm?: number;
   readonly concurrency?: number;
@@ -68,6 +70,8 @@ export interface ModelFacts {
   readonly modalities?: readonly ('text' | 'image' | 'audio' | 'file')[];
   readonly tools?: boolean;
   readonly jsonSchema?: boolean;
+  /** What the operator allows us to use of this model with each key. */
+  readonly limits?: CallLimits;
 }
 
 /** The injection token under which {@link AppConfig} is given to services. */

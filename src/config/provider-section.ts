@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ProviderConfig, ProviderKey, ProviderLimits } from './config.js';
+import type { ProviderConfig, ProviderKey, CallLimits } from './config.js';
 import type { Environment } from './environment.js';
 import { PROVIDER_PRESETS } from './provider-presets.js';
 import { withoutAbsent, type Section } from './section.js';
@@ -7,7 +7,7 @@ import { withoutAbsent, type Section } from './section.js';
 /** The provider that Baton has built in, and the word that stands before a policy's name where a model is asked for. */
 const RESERVED_NAMES = ['sim', 'policy'];
 
-const FIELDS = ['kind', 'base_url', 'api_key', 'api_keys', 'limits'];
+const FIELDS = ['kind', 'base_url', 'api_key', 'api_keys', 'limits', 'protect'];
 const LIMITS = ['rpm', 'tpm', 'concurrency'] as const;
 
 /**
@@ -20,12 +20,13 @@ export function readProviders(
   warnings: string[],
 ): Map<string, ProviderConfig> {
   const providers = new Map<string, ProviderConfig>([
-    ['sim', { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [] }],
+    ['sim', { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [], protect: false }],
   ]);
   for (const [name, preset] of Object.entries(PROVIDER_PRESETS)) {
     if (section.has(name)) continue;
     const apiKeys = keysOf(name, environmentKey(preset.keyEnv, environment));
-    if (apiKeys.length > 0) providers.set(name, { name, kind: 'openai', baseUrl: preset.baseUrl, apiKeys });
+    if (apiKeys.length > 0)
+      providers.set(name, { name, kind: 'openai', baseUrl: preset.baseUrl, apiKeys, protect: true });
   }
   for (const name of section.names()) {
     const provider = readProvider(name, section, environment, warnings);
@@ -75,7 +76,8 @@ function readProvider(
     );
     return null;
   }
-  return { name, kind: 'openai', baseUrl, apiKeys, ...(limits === undefined ? {} : { limits }) };
+  const protect = section.boolean('protect') ?? true;
+  return { name, kind: 'openai', baseUrl, apiKeys, protect, ...(limits === undefined ? {} : { limits }) };
 }
 
 function readBaseUrl(section: Section): string | undefined {
@@ -138,7 +140,7 @@ function keysOf(provider: string, secrets: readonly string[]): ProviderKey[] {
   }));
 }
 
-function readLimits(provider: Section, name: string, warnings: string[]): ProviderLimits | undefined {
+function readLimits(provider: Section, name: string, warnings: string[]): CallLimits | undefined {
   if (!provider.has('limits')) return undefined;
   const section = provider.section('limits');
   section.allowOnly(LIMITS);

@@ -53,7 +53,7 @@ describe('the environment', () => {
       workerConcurrency: 50,
       shutdownGraceMs: 25_000,
       logLevel: 'info',
-      providers: new Map([['sim', { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [] }]]),
+      providers: new Map([['sim', { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [], protect: false }]]),
       models: new Map(),
       policies: new Map(),
     });
@@ -183,6 +183,7 @@ describe('providers', () => {
       kind: 'openai',
       baseUrl: 'https://api.openai.com/v1',
       apiKeys: [{ id: 'openai-746b4ad1', secret: 'sk-secret' }],
+      protect: true,
     });
   });
 
@@ -205,6 +206,7 @@ describe('providers', () => {
       kind: 'openai',
       baseUrl: 'http://127.0.0.1:9000',
       apiKeys: [],
+      protect: true,
     });
     expect(providers.get('openai')?.baseUrl).toBe('https://api.openai.com/v1');
     expect(providers.get('openai')?.apiKeys.map((key) => key.secret)).toEqual(['one', 'two']);

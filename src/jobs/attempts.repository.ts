@@ -21,6 +21,7 @@ export interface LedgerAttempt {
   readonly upstreamRequestId: string | null;
   readonly errorBody: string | null;
   readonly retryAfterMs: number | null;
+  readonly keyId: string | null;
   readonly endedAtMs: number;
 }
 
@@ -62,6 +63,7 @@ export async function ledgerOf(db: DatabaseOrTransaction, jobId: string): Promis
   const { rows } = await sql<LedgerAttempt>`
       select step, round, model, outcome, class, message, http_status as "httpStatus",
         upstream_request_id as "upstreamRequestId", error_body as "errorBody", retry_after_ms as "retryAfterMs",
+        key_id as "keyId",
         ${milliseconds('coalesce(ended_at, started_at)')} as "endedAtMs"
       from attempts where job_id = ${jobId} order by index`.execute(db);
   return rows;
@@ -110,6 +112,8 @@ export async function finishAttempt(db: DatabaseOrTransaction, attempt: Finished
       output_tokens: attempt.usage?.outputTokens ?? null,
       total_tokens: attempt.usage?.totalTokens ?? null,
       cached_input_tokens: attempt.usage?.cachedInputTokens ?? null,
+      cache_write_tokens: attempt.usage?.cacheWriteTokens ?? null,
+      reasoning_tokens: attempt.usage?.reasoningTokens ?? null,
       cost_micros: attempt.costMicros,
       upstream_request_id: attempt.upstreamRequestId,
       error_body: attempt.errorBody,
@@ -135,9 +139,10 @@ export async function closeOpenAttempts(
 
 /** The columns of a job that sum up its attempts; every attempt's tokens and cost count, not only the last one's. */
 export function totalsOf(jobId: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`(attempt_count, fell_back, input_tokens, output_tokens, total_tokens, cached_input_tokens, cost_micros) = (
+  return sql`(attempt_count, fell_back, input_tokens, output_tokens, total_tokens, cached_input_tokens,
+      cache_write_tokens, reasoning_tokens, cost_micros) = (
     select count(*), coalesce(max(step) > 0, false), sum(input_tokens), sum(output_tokens), sum(total_tokens),
-      sum(cached_input_tokens), sum(cost_micros)
+      sum(cached_input_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_micros)
     from attempts where job_id = ${jobId})`;
 }
 

@@ -88,6 +88,8 @@ export class JobRunner {
         nowMs,
         deadlineMs: run.deadlineMs,
         seed,
+        keyCounts: run.chain.steps.map(({ model }) => this.providers.keyIdsOf(model).length),
+        isRoom: false,
       });
       switch (action.type) {
         case 'call': {
@@ -132,7 +134,7 @@ export class JobRunner {
       step: action.step,
       model,
       provider: model.slice(0, model.indexOf('/')),
-      keyId: this.providers.keyIdOf(model),
+      keyId: this.providers.keyIdsOf(model)[0] ?? null,
       worker: WORKER,
     };
     const begun = await this.surely(run, () =>
@@ -151,6 +153,8 @@ export class JobRunner {
       model: attempt.model,
       endpoint: run.job.endpoint as Endpoint,
       body: { ...body, ...stepAt(run.chain, attempt.step).overrides },
+      keyId: attempt.keyId,
+      attemptIndex: attempt.index,
       timeoutMs,
       signal: run.lease.signal,
       attemptId: toPublicId('att', attempt.id),

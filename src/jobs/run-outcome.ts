@@ -30,6 +30,7 @@ export function toLedger({ attempt, result }: OpenAttempt): LedgerAttempt {
     upstreamRequestId: result.upstreamRequestId,
     errorBody: result.ok ? null : result.body,
     retryAfterMs: result.ok ? null : result.retryAfterMs,
+    keyId: result.keyId,
     endedAtMs: Date.now(),
   };
 }

@@ -33,6 +33,7 @@ export async function chainOfPolicy(
     steps,
     rounds: policy.rounds ?? CHAIN_DEFAULTS.rounds,
     maxAttempts: policy.max_attempts ?? defaultMaxAttempts(steps.length),
+    plan: null,
   };
 }
 
@@ -50,6 +51,7 @@ export async function chainOfModels(
     steps,
     rounds: CHAIN_DEFAULTS.rounds,
     maxAttempts: defaultMaxAttempts(steps.length),
+    plan: null,
   };
 }
 
@@ -125,6 +127,8 @@ async function stepsOfModel(
       timeoutMs: step.timeout_ms ?? CHAIN_DEFAULTS.timeoutMs,
       overrides: step.overrides ?? {},
       on,
+      patienceMs: CHAIN_DEFAULTS.patienceMs,
+      expect: null,
     },
   ];
 }

@@ -1,4 +1,4 @@
-/** What a wire format must be able to do, and what a call is. All adapters are pure and use the same four verbs. */
+/** What a wire format must be able to do, and what a call is. All adapters are pure and use the same verbs. */
 import type { ProviderConfig, ProviderKey } from '../config/config.js';
 import type { Usage } from '../routing/call-result.js';
 import type { FailureClass } from '../routing/failure.js';
@@ -19,11 +19,15 @@ export interface CallRequest {
   readonly endpoint: Endpoint;
   /** The caller's request with a step's overrides applied. All of it is passed on, but for `model`. */
   readonly body: Readonly<Record<string, unknown>>;
+  /** Which of the provider's keys to use; null for a provider without keys. */
+  readonly keyId: string | null;
   /** A hard wall for the whole call. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   /** Sent along as `x-request-id` and `x-baton-attempt-id`, so that a provider's log can be matched with the record of attempts. */
   readonly attemptId: string;
+  /** Which attempt of its job this is, from 0; only `sim` looks at it. */
+  readonly attemptIndex: number;
 }
 
 /** What goes over the wire; always a POST of JSON. */
@@ -67,6 +71,8 @@ export type Reading = GoodReading | FailedReading;
 
 /** One wire format. Pure: no network, no clock, no configuration but what is handed in. */
 export interface Adapter {
+  /** Why this format can't carry the caller's request without losing something of it, as a sentence; null if it can. */
+  whyNot(endpoint: Endpoint, body: CallRequest['body']): string | null;
   /** The call as this format writes it. */
   toWire(request: CallRequest, provider: ProviderConfig, key: ProviderKey | null): WireRequest;
   /** What a reply of any status means; `nowMs` (Unix time) is what dates in it are held against. */

@@ -1,13 +1,22 @@
 import type { ModelFacts, ProviderConfig } from '../config/config.js';
 import { PROVIDER_PRESETS } from '../config/provider-presets.js';
+import type { Usage } from '../routing/call-result.js';
 import { Catalogue, priceByFacts } from './catalogue.js';
 
-function usage(inputTokens: number, outputTokens: number, cachedInputTokens = 0) {
-  return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, cachedInputTokens };
+function usage(inputTokens: number, outputTokens: number, cachedInputTokens = 0): Usage {
+  const totalTokens = inputTokens + outputTokens;
+  return {
+    inputTokens,
+    outputTokens,
+    totalTokens,
+    cachedInputTokens,
+    cacheWriteTokens: 0,
+    reasoningTokens: 0,
+  };
 }
 
 function provider(name: string, baseUrl = PROVIDER_PRESETS[name]?.baseUrl ?? ''): ProviderConfig {
-  return { name, kind: name === 'sim' ? 'sim' : 'openai', baseUrl, apiKeys: [] };
+  return { name, kind: name === 'sim' ? 'sim' : 'openai', baseUrl, apiKeys: [], protect: true };
 }
 
 describe('priceByFacts', () => {

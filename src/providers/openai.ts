@@ -10,6 +10,10 @@ import { at, isObject, parseJson } from './json.js';
 import { readDuration, readRateLimitReset, readRetryAfter } from './retry-after.js';
 
 export const openaiAdapter: Adapter = {
+  whyNot() {
+    return null; // The caller's body is this format.
+  },
+
   toWire({ model, endpoint, body, attemptId }, provider, key) {
     return {
       url: provider.baseUrl + endpoint.slice('/v1'.length),
@@ -67,11 +71,17 @@ export const openaiAdapter: Adapter = {
       count(at(usage, 'input_tokens_details', 'cached_tokens')) ??
       count(at(usage, 'prompt_cache_hit_tokens')) ?? // DeepSeek
       0;
+    const reasoning =
+      count(at(usage, 'completion_tokens_details', 'reasoning_tokens')) ??
+      count(at(usage, 'output_tokens_details', 'reasoning_tokens')) ??
+      0;
     const known = { inputTokens: inputTokens ?? 0, outputTokens: outputTokens ?? 0 };
     return {
       ...known,
       totalTokens: count(at(usage, 'total_tokens')) ?? known.inputTokens + known.outputTokens,
       cachedInputTokens: Math.min(cached, known.inputTokens),
+      cacheWriteTokens: 0, // No price of its own in this format.
+      reasoningTokens: Math.min(reasoning, known.outputTokens),
     };
   },
 };

@@ -41,9 +41,9 @@ afterAll(async () => {
 });
 
 function configOf(urls: Record<string, string>): AppConfig {
-  const sim: ProviderConfig = { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [] };
+  const sim: ProviderConfig = { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [], protect: false };
   const others = Object.entries(urls).map(([name, baseUrl]): ProviderConfig => {
-    return { name, kind: 'openai', baseUrl, apiKeys: [{ id: `${name}-1`, secret: SECRET }] };
+    return { name, kind: 'openai', baseUrl, apiKeys: [{ id: `${name}-1`, secret: SECRET }], protect: true };
   });
   const parts: Pick<AppConfig, 'egressAllowCidrs' | 'providers' | 'models'> = {
     egressAllowCidrs: [],
@@ -63,9 +63,11 @@ function request(model: string, more: Partial<CallRequest> = {}): CallRequest {
       input: 'Good day',
       prompt: 'Good day',
     },
+    keyId: `${model.slice(0, model.indexOf('/'))}-1`,
     timeoutMs: 5000,
     signal: new AbortController().signal,
     attemptId: 'att_1',
+    attemptIndex: 0,
     ...more,
   };
 }

@@ -3,7 +3,7 @@
  * what came of it; it must never retry, wait or choose another model.
  */
 import { Inject, Injectable } from '@nestjs/common';
-import { APP_CONFIG, type AppConfig, type ProviderConfig, type ProviderKey } from '../config/config.js';
+import { APP_CONFIG, type AppConfig, type ProviderConfig } from '../config/config.js';
 import type { EgressFailureKind } from '../egress/egress-error.js';
 import { EgressService } from '../egress/egress.service.js';
 import type { EgressFailure } from '../egress/exchange.js';
@@ -13,6 +13,7 @@ import {
   splitModel,
   type Adapter,
   type CallRequest,
+  type Endpoint,
   type Reading,
   type WireReply,
   type WireRequest,
@@ -55,7 +56,7 @@ export class ProvidersService {
       return { ...NO_REPLY, class: 'model_not_found', message: toMessage(why, []), sent: false, keyId: null };
     }
     const adapter = ADAPTERS[provider.kind];
-    const key = keyOf(provider);
+    const key = provider.apiKeys.find(({ id }) => id === request.keyId) ?? null;
     const keyId = key?.id ?? null;
     const reply = await this.exchange(provider, adapter.toWire(request, provider, key), request);
     if ('kind' in reply) return networkFailure(provider, keyId, reply);
@@ -73,10 +74,16 @@ export class ProvidersService {
     return whyUnknown(model, this.config.providers);
   }
 
-  /** The id of the key that a call of this model uses; null for a provider without keys, or an unknown model. */
-  keyIdOf(model: string): string | null {
+  /** The ids of the keys that a call of this model may use; empty for a provider without keys, or an unknown model. */
+  keyIdsOf(model: string): string[] {
     const provider = this.config.providers.get(splitModel(model)?.provider ?? '');
-    return (provider && keyOf(provider)?.id) ?? null;
+    return provider?.apiKeys.map(({ id }) => id) ?? [];
+  }
+
+  /** Why the provider's wire format can't carry the request, as a sentence; null if it can. */
+  whyNot(model: string, endpoint: Endpoint, body: CallRequest['body']): string | null {
+    const provider = this.config.providers.get(splitModel(model)?.provider ?? '');
+    return provider === undefined ? null : ADAPTERS[provider.kind].whyNot(endpoint, body);
   }
 
   /** The providers that are switched on, with the ids of their keys. */
@@ -137,10 +144,6 @@ export class ProvidersService {
 
 /** An exchange that ended without a reply. */
 type NoReply = Pick<EgressFailure, 'kind' | 'sent' | 'message'>;
-
-function keyOf(provider: ProviderConfig): ProviderKey | null {
-  return provider.apiKeys[0] ?? null;
-}
 
 /** What each failure of the network means for a call, and how it is told. */
 const NETWORK_FAILURES: Readonly<Record<EgressFailureKind, readonly [FailureClass, string]>> = {

@@ -7,6 +7,10 @@ export interface Usage {
   readonly totalTokens: number;
   /** The part of `inputTokens` that came from the provider's cache. */
   readonly cachedInputTokens: number;
+  /** The part of `inputTokens` that was written to the provider's cache, where that has a price of its own. */
+  readonly cacheWriteTokens: number;
+  /** The part of `outputTokens` that was spent on reasoning. */
+  readonly reasoningTokens: number;
 }
 
 interface Called {

@@ -33,8 +33,10 @@ const step = (model: string, retries: number): Step => ({
   model,
   retries,
   timeoutMs: 120_000,
+  patienceMs: 0,
   overrides: {},
   on: {},
+  expect: null,
 });
 const EXAMPLE: Chain = {
   steps: [
@@ -44,6 +46,7 @@ const EXAMPLE: Chain = {
   ],
   rounds: 3,
   maxAttempts: 10,
+  plan: null,
 };
 /** What comes of each call in turn: its class (null for an answer), how long it took, its Retry-After. */
 const SCRIPT: readonly (readonly [FailureClass | null, number, number | null])[] = [
@@ -60,7 +63,15 @@ function playExample(): string[] {
   const lines: string[] = [];
   let nowMs = 0;
   for (;;) {
-    const action = nextAction({ chain: EXAMPLE, attempts, nowMs, deadlineMs: 86_400_000, seed: 7 });
+    const action = nextAction({
+      chain: EXAMPLE,
+      attempts,
+      nowMs,
+      deadlineMs: 86_400_000,
+      seed: 7,
+      keyCounts: [],
+      isRoom: false,
+    });
     if (attempts.length > 0 && nowMs === attempts.at(-1)?.endedAtMs) {
       lines.push(`         ${action.decision}: ${action.reason}`);
     }
@@ -76,6 +87,7 @@ function playExample(): string[] {
         outcome,
         class: name,
         retryAfterMs,
+        keyId: null,
         endedAtMs: nowMs,
       });
       lines.push(

@@ -15,6 +15,8 @@ export interface PastAttempt {
   /** Set where the outcome is `failed` or `skipped`. */
   readonly class: FailureClass | null;
   readonly retryAfterMs: number | null;
+  /** The provider's key that was used; null for none, and for a skipped attempt. */
+  readonly keyId: string | null;
   /** When the attempt ended, Unix milliseconds. */
   readonly endedAtMs: number;
 }

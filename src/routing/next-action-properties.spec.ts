@@ -19,6 +19,8 @@ const step: fc.Arbitrary<Step> = fc.record({
   model: fc.constantFrom('a/x', 'b/y', 'c/z'),
   retries: fc.nat(3),
   timeoutMs: fc.integer({ min: 1, max: 120_000 }),
+  patienceMs: fc.constant(0),
+  expect: fc.constant(null),
   overrides: fc.constant({}),
   on: fc.dictionary(failureClass, fc.constantFrom(...RULE_DECISIONS), { maxKeys: 4 }),
 });
@@ -26,6 +28,7 @@ const chain: fc.Arbitrary<Chain> = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 5 }),
   rounds: fc.integer({ min: 1, max: 4 }),
   maxAttempts: fc.integer({ min: 1, max: 12 }),
+  plan: fc.constant(null),
 });
 const seed = fc.integer({ min: 0, max: 0xffffffff });
 
@@ -72,6 +75,8 @@ function walk({ chain: asked, seed: drawnFrom, lifeMs, script }: Job): Asked[] {
       nowMs,
       deadlineMs: START + lifeMs,
       seed: drawnFrom,
+      keyCounts: [],
+      isRoom: false,
     };
     const action = nextAction(situation);
     trail.push({ situation, action });
@@ -97,6 +102,7 @@ function play(next: Event, at: { step: number; round: number }, nowMs: number): 
     outcome: next.outcome,
     class: hasClass ? next.class : null,
     retryAfterMs: hasClass ? next.retryAfterMs : null,
+    keyId: null,
     endedAtMs: nowMs,
   };
 }
@@ -129,6 +135,7 @@ const anySituation: fc.Arbitrary<Situation> = chain.chain((asked) =>
           ),
           class: failureClass,
           retryAfterMs,
+          keyId: fc.constant(null),
           endedAtMs: fc.integer({ min: START, max: START + 300_000 }),
         }),
         { maxLength: 15 },
@@ -136,6 +143,8 @@ const anySituation: fc.Arbitrary<Situation> = chain.chain((asked) =>
       nowMs: fc.integer({ min: START, max: START + 400_000 }),
       lifeMs: fc.integer({ min: 1, max: 900_000 }),
       seed,
+      keyCounts: fc.constant([]),
+      isRoom: fc.constant(false),
     })
     .map(({ lifeMs, ...rest }) => ({ ...rest, chain: asked, deadlineMs: START + lifeMs })),
 );

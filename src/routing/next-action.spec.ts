@@ -12,14 +12,17 @@ const step = (model: string, more: Partial<Step> = {}): Step => ({
   model,
   retries: 0,
   timeoutMs: 120 * SECOND,
+  patienceMs: 0,
   overrides: {},
   on: {},
+  expect: null,
   ...more,
 });
 const chain = (steps: readonly Step[], more: Partial<Chain> = {}): Chain => ({
   steps,
   rounds: 3,
   maxAttempts: 10,
+  plan: null,
   ...more,
 });
 const A = step('a/x');
@@ -39,6 +42,7 @@ const attempt = (outcome: Outcome, name: FailureClass | null, more: More): PastA
   outcome,
   class: name,
   retryAfterMs: more.retryAfterMs ?? null,
+  keyId: null,
   endedAtMs: START + (more.at ?? 0),
 });
 const failed = (name: FailureClass, more: More = {}): PastAttempt => attempt('failed', name, more);
@@ -57,6 +61,8 @@ const situation = (asked: Chain, attempts: readonly PastAttempt[], more: Asked =
   nowMs: more.now === undefined ? (attempts.at(-1)?.endedAtMs ?? START) : START + more.now,
   deadlineMs: START + (more.deadline ?? DAY),
   seed: more.seed ?? 42,
+  keyCounts: [],
+  isRoom: false,
 });
 
 /** Matches a moment from `from` to `to`, in milliseconds since the job's start. */

@@ -31,6 +31,10 @@ export interface Situation {
   readonly deadlineMs: number;
   /** Any 32-bit number that is the job's own for life: jitter is drawn from it and the attempts' count, so an answer can be replayed. */
   readonly seed: number;
+  /** How many keys the provider of each step has, by step; a step that is missing has one. */
+  readonly keyCounts: readonly number[];
+  /** True if the job was called before its time because there is room again at the model that it waits for. */
+  readonly isRoom: boolean;
 }
 
 /**

@@ -89,6 +89,8 @@ export interface JobsTable {
   output_tokens: number | null;
   total_tokens: number | null;
   cached_input_tokens: number | null;
+  cache_write_tokens: number | null;
+  reasoning_tokens: number | null;
   cost_micros: number | null;
   created_at: Created;
   started_at: Date | null;
@@ -103,6 +105,10 @@ export interface JobsTable {
   lease_until: Date | null;
   worker: string | null;
   crash_count: Generated<number>;
+  step_order: number[] | null;
+  order_reason: string | null;
+  parked_on: string | null;
+  woken: Generated<boolean>;
 }
 
 export interface JobRequestsTable {
@@ -141,6 +147,8 @@ export interface AttemptsTable {
   output_tokens: number | null;
   total_tokens: number | null;
   cached_input_tokens: number | null;
+  cache_write_tokens: number | null;
+  reasoning_tokens: number | null;
   cost_micros: number | null;
   upstream_request_id: string | null;
   error_body: string | null;

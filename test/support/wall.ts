@@ -6,7 +6,11 @@ import { setTimeout as delay } from 'node:timers/promises';
  * that was started with it: what the machine itself is late by counts for neither. Of three runs, the one that was least late.
  */
 export async function runAgainstWall<T>(timeoutMs: number, call: () => Promise<T>): Promise<Walled<T>> {
-  const runs = [await runOnce(timeoutMs, call), await runOnce(timeoutMs, call), await runOnce(timeoutMs, call)];
+  const runs = [
+    await runOnce(timeoutMs, call),
+    await runOnce(timeoutMs, call),
+    await runOnce(timeoutMs, call),
+  ];
   return runs.reduce((best, run) => (run.overMs < best.overMs ? run : best));
 }
 
