@@ -1,0 +1,123 @@
+/**
+ * What Redis holds besides messages: counters that all processes share, which may be lost at any moment. No promise rests
+ * on them, so nobody waits for them: whoever asks must have a second answer ready.
+ */
+import { createHash } from 'node:crypto';
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Redis } from 'ioredis';
+
+/** A deed that Redis does in one go. `name` is for people; what it does is `lua`. */
+export interface SoftScript {
+  readonly name: string;
+  readonly lua: string;
+}
+
+const ANSWER_TIMEOUT_MS = 250;
+/** After a question that was not answered: long enough that a slow Redis costs few callers their 250 ms. */
+const REST_MS = 1_000;
+/** A connection that is silent for so long while it owes an answer is given up. */
+const SILENCE_TIMEOUT_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+const LONGEST_RECONNECT_MS = 2_000;
+
+export class SoftStore implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger('SoftStore');
+  private readonly redis: Redis | null;
+  private readonly hashes = new WeakMap<SoftScript, string>();
+  private restsUntilMs = 0;
+  private isAway = false;
+
+  /** `redisUrl` is null where the queue lives in PostgreSQL: then there is nothing to share. */
+  constructor(
+    redisUrl: string | null,
+    private readonly prefix: string,
+  ) {
+    this.redis = redisUrl === null ? null : open(redisUrl);
+    // Unheard, an error event would end the process; the reason is told where a question fails.
+    this.redis?.on('error', (error) => this.logger.debug(error.message));
+    this.redis?.on('close', () => this.away('the connection is closed'));
+  }
+
+  /** True while Redis answers: what is kept in it is seen by all processes. */
+  get isShared(): boolean {
+    return this.redis?.status === 'ready' && performance.now() >= this.restsUntilMs;
+  }
+
+  /** Gives the first connection a moment, so that a process's first questions are answered like its later ones. */
+  async onModuleInit(): Promise<void> {
+    await this.redis?.connect().catch((error: unknown) => this.away(wordsOf(error)));
+  }
+
+  /**
+   * Runs a script in Redis. The keys are put under this Baton's own prefix, all in one slot of a cluster. Null when
+   * there is no Redis, or it is away, slow or refuses; never throws. After a null the script may have run all the same.
+   */
+  async run(
+    script: SoftScript,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    if (this.redis === null || !this.isShared) return null;
+    const operands = [...keys.map((key) => `${this.prefix}:soft:${key}`), ...args];
+    try {
+      const answer = await this.evaluate(this.redis, script, keys.length, operands);
+      this.isAway = false;
+      return answer;
+    } catch (error) {
+      this.restsUntilMs = performance.now() + REST_MS;
+      this.away(`${script.name}: ${wordsOf(error)}`);
+      return null;
+    }
+  }
+
+  onApplicationShutdown(): void {
+    this.isAway = true;
+    // No goodbye: one that is away would never answer it.
+    this.redis?.disconnect();
+  }
+
+  private async evaluate(
+    redis: Redis,
+    script: SoftScript,
+    keyCount: number,
+    operands: (string | number)[],
+  ): Promise<unknown> {
+    try {
+      return await redis.evalsha(this.hashOf(script), keyCount, ...operands);
+    } catch (error) {
+      if (!wordsOf(error).startsWith('NOSCRIPT')) throw error;
+      return await redis.eval(script.lua, keyCount, ...operands);
+    }
+  }
+
+  private hashOf(script: SoftScript): string {
+    const known = this.hashes.get(script);
+    if (known !== undefined) return known;
+    const hash = createHash('sha1').update(script.lua).digest('hex');
+    this.hashes.set(script, hash);
+    return hash;
+  }
+
+  /** Many find out at once; one says so. */
+  private away(why: string): void {
+    if (!this.isAway) this.logger.warn(`Redis does not answer, so each process counts for itself: ${why}`);
+    this.isAway = true;
+  }
+}
+
+function open(url: string): Redis {
+  return new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    commandTimeout: ANSWER_TIMEOUT_MS,
+    socketTimeout: SILENCE_TIMEOUT_MS,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: (times) => Math.min(100 * 2 ** times, LONGEST_RECONNECT_MS),
+  });
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
