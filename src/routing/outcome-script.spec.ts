@@ -1,7 +1,7 @@
-import { FAILURE_CLASSES } from './failure.js';
+import { FAILURE_CLASSES, type FailureClass } from './failure.js';
 import { parseOutcome } from './outcome-script.js';
 
-test.each([
+test.each<[string, FailureClass | null, number | null]>([
   ['ok', null, null],
   ['server_error', 'server_error', null],
   ['rate_limited:5', 'rate_limited', 5_000],
@@ -9,7 +9,7 @@ test.each([
   ['overloaded:0.25', 'overloaded', 250],
   ['circuit_open:0.001', 'circuit_open', 1],
   ['timeout:9999999', 'timeout', 9_999_999_000],
-  ...FAILURE_CLASSES.map((name) => [name, name, null] as const),
+  ...FAILURE_CLASSES.map((name): [string, FailureClass, null] => [name, name, null]),
 ])('%s is an outcome', (text, failureClass, retryAfterMs) => {
   expect(parseOutcome(text)).toEqual({ class: failureClass, retryAfterMs });
 });
