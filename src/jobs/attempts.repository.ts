@@ -41,6 +41,8 @@ export interface NewAttempt {
 /** What became of an attempt, and what was decided after it. */
 export interface FinishedAttempt {
   readonly id: string;
+  /** What is to be written of an attempt that was skipped: no call was made, so nothing was written before. */
+  readonly skipped: NewAttempt | null;
   readonly outcome: Outcome;
   readonly class: FailureClass | null;
   readonly httpStatus: number | null;
@@ -93,8 +95,16 @@ export async function insertAttempt(
   return rows.length > 0;
 }
 
-/** Writes down what became of an attempt; false if that is written already. */
-export async function finishAttempt(db: DatabaseOrTransaction, attempt: FinishedAttempt): Promise<boolean> {
+/**
+ * Writes down what became of an attempt. False if that is written already, or, for one that was skipped, if the lease
+ * is lost.
+ */
+export async function finishAttempt(
+  db: DatabaseOrTransaction,
+  lease: Lease,
+  attempt: FinishedAttempt,
+): Promise<boolean> {
+  if (attempt.skipped) return insertSkipped(db, lease, attempt, attempt.skipped);
   const { numUpdatedRows } = await db
     .updateTable('attempts')
     .set({
@@ -122,6 +132,28 @@ export async function finishAttempt(db: DatabaseOrTransaction, attempt: Finished
     .where('outcome', 'is', null)
     .executeTakeFirst();
   return numUpdatedRows > 0n;
+}
+
+/** One row, written once: a model that was considered and not called. */
+async function insertSkipped(
+  db: DatabaseOrTransaction,
+  lease: Lease,
+  finished: FinishedAttempt,
+  attempt: NewAttempt,
+): Promise<boolean> {
+  const endedAt = sql`clock_timestamp() - make_interval(secs => ${finished.endedAgoMs / 1000})`;
+  const { numAffectedRows } = await sql`
+    insert into attempts (id, job_id, project_id, index, round, step, model, provider, key_id, worker, lease_token,
+      started_at, ended_at, outcome, class, message, sent, retry_after_ms, decision, decision_reason)
+    select ${attempt.id}::uuid, id, project_id, ${attempt.index}::int, ${attempt.round}::int, ${attempt.step}::int,
+      ${attempt.model}, ${attempt.provider}, null, ${attempt.worker}, lease_token, ${endedAt}, ${endedAt},
+      'skipped', ${finished.class}, ${finished.message}, false, ${finished.retryAfterMs}::bigint, ${finished.decision},
+      ${finished.decisionReason}
+    from jobs where ${held(lease)} for no key update
+    on conflict (id) do nothing`.execute(db);
+  if (numAffectedRows) return true;
+  const { rows } = await sql`select 1 from attempts where id = ${attempt.id}`.execute(db);
+  return rows.length > 0;
 }
 
 /** Marks what still runs of these jobs as cut off. */

@@ -6,6 +6,7 @@ import type { EventType } from '../webhooks/event.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
 import type { FinishedAttempt, Lease } from './attempts.repository.js';
 import { type AlsoWrite, type EndedJob, type Ending, JobRunsRepository } from './job-runs.repository.js';
+import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import { JobsRepository } from './jobs.repository.js';
 
@@ -24,6 +25,7 @@ const EVENT_TYPES: Readonly<Record<EndedJob['status'], EventType>> = {
 export class JobEndings {
   constructor(
     private readonly runs: JobRunsRepository,
+    private readonly sweeps: JobSweepsRepository,
     private readonly jobs: JobsRepository,
     private readonly webhooks: WebhooksService,
     private readonly waiter: JobWaiter,
@@ -48,14 +50,14 @@ export class JobEndings {
 
   /** Takes back what dead workers held; answers how many jobs that were. */
   async reap(limit: number): Promise<number> {
-    const { taken, ended, bells } = await this.runs.reap(limit, this.writeEvents);
+    const { taken, ended, bells } = await this.sweeps.reap(limit, this.writeEvents);
     await this.tell(ended, bells);
     return taken;
   }
 
   /** Ends what waited past its deadline; answers how many jobs that were. */
   async expire(limit: number): Promise<number> {
-    const { ended, bells } = await this.runs.expire(limit, this.writeEvents);
+    const { ended, bells } = await this.sweeps.expire(limit, this.writeEvents);
     await this.tell(ended, bells);
     return ended.length;
   }

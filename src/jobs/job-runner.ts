@@ -103,10 +103,10 @@ export class JobRunner {
           const finished = open && toFinished(open, action);
           const waitMs = action.untilMs - nowMs;
           if (waitMs > LONGEST_HELD_WAIT_MS) {
-            if (await this.surely(run, () => this.runs.postpone(run.lease, finished, waitMs))) return;
+            if (await this.surely(run, () => this.runs.postpone(run.lease, finished, waitMs, null))) return;
             return this.stop(run, open);
           }
-          if (finished && !(await this.surely(run, () => this.runs.finish(finished))))
+          if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished))))
             return this.stop(run, open);
           open = null;
           await sleep(waitMs, undefined, { signal: run.lease.signal }).catch(() => undefined);
@@ -159,15 +159,15 @@ export class JobRunner {
       signal: run.lease.signal,
       attemptId: toPublicId('att', attempt.id),
     });
-    const labels = {
-      provider: attempt.provider,
-      outcome: outcomeOf(result),
-      class: result.ok ? '' : result.class,
-    };
     const endedMs = performance.now();
-    this.metrics.attempts.inc(labels);
+    const open = { attempt, result, isSkip: false, endedMs };
+    this.metrics.attempts.inc({
+      provider: attempt.provider,
+      outcome: outcomeOf(open),
+      class: result.ok ? '' : result.class,
+    });
     this.metrics.attemptDuration.observe({ provider: attempt.provider }, (endedMs - startedMs) / 1000);
-    return { attempt, result, endedMs };
+    return open;
   }
 
   /**
@@ -193,7 +193,7 @@ export class JobRunner {
     // An answer that came in spite of it was paid for.
     if (open?.result.ok || (open && !run.lease.signal.aborted)) {
       await this.runs.supersede(
-        run.job.jobId,
+        run.lease,
         toFinished(open, { decision: 'stop', reason: 'the job went on without this answer' }),
       );
     }

@@ -19,11 +19,6 @@ import {
 
 /** How long a claim holds without being renewed. */
 export const LEASE_SECONDS = 12;
-/** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
-const RING_AGAIN_SECONDS = 30;
-/** So often may the process that runs a job die before the job is taken for the cause. */
-const MOST_CRASHES = 3;
-
 /** A job in the hands of a worker. */
 export interface ClaimedJob extends Lease {
   readonly projectId: string;
@@ -31,6 +26,11 @@ export interface ClaimedJob extends Lease {
   readonly endpoint: string;
   /** The caller's body as JSON text. */
   readonly request: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The order in which this job walks its chain, once it is chosen; null before, and for a chain that is walked as it stands. */
+  readonly stepOrder: readonly number[] | null;
+  /** True if the job was called before its time, because room was made at the model that it waits for. */
+  readonly wasWoken: boolean;
   readonly expiresAtMs: number;
   /** What the database's clock said at the claim. */
   readonly databaseNowMs: number;
@@ -75,20 +75,31 @@ export class JobRunsRepository {
   /** Takes the job; null if it is not there to be taken: ended, running, not due. */
   async claim(jobId: string, worker: string): Promise<ClaimedJob | null> {
     const { rows } = await sql<ClaimedJob>`
-      with claimed as (
-        update jobs set status = 'in_progress', waiting = false, worker = ${worker},
+      with due as (
+        select id, woken from jobs where id = ${jobId} and status = 'queued' and due_at <= now() for no key update),
+      claimed as (
+        update jobs set status = 'in_progress', waiting = false, parked_on = null, woken = false, worker = ${worker},
           started_at = coalesce(started_at, now()),
           lease_token = lease_token + 1, lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-        where id = ${jobId} and status = 'queued' and due_at <= now()
-        returning id, project_id, chain_id, endpoint, lease_token, expires_at)
+        from due where jobs.id = due.id
+        returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, due.woken)
       select c.id as "jobId", c.lease_token as token, c.project_id as "projectId", c.chain_id as "chainId", c.endpoint,
-        r.body as request, ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
+        c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken", r.body as request, ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
       from claimed c join job_requests r on r.job_id = c.id`.execute(this.db);
     return rows[0] ?? null;
   }
 
   async attempts(jobId: string): Promise<LedgerAttempt[]> {
     return ledgerOf(this.db, jobId);
+  }
+
+  /** Writes down in which order the job walks its chain; false if the lease is lost. */
+  async pinOrder(lease: Lease, steps: readonly number[], reason: string): Promise<boolean> {
+    const { numAffectedRows } = await sql`
+      update jobs set step_order = ${[...steps]}::smallint[], order_reason = ${reason} where ${held(lease)}`.execute(
+      this.db,
+    );
+    return (numAffectedRows ?? 0n) > 0n;
   }
 
   /** Writes the attempt down before its call is made; false if the lease is lost: then the call must not be made. */
@@ -100,27 +111,35 @@ export class JobRunsRepository {
   async passOn(lease: Lease, finished: FinishedAttempt, next: NewAttempt): Promise<boolean> {
     return this.db.transaction().execute(async (trx) => {
       if (!(await insertAttempt(trx, lease, next))) return false;
-      await finishAttempt(trx, finished);
+      await finishAttempt(trx, lease, finished);
       return true;
     });
   }
 
   /** Finishes an attempt while its job goes on; false if somebody else has: the lease is lost. */
-  async finish(finished: FinishedAttempt): Promise<boolean> {
-    return finishAttempt(this.db, finished);
+  async finish(lease: Lease, finished: FinishedAttempt): Promise<boolean> {
+    return finishAttempt(this.db, lease, finished);
   }
 
-  /** Gives the job back until `delayMs` from now; false if the lease is lost. */
-  async postpone(lease: Lease, finished: FinishedAttempt | null, delayMs: number): Promise<boolean> {
+  /**
+   * Gives the job back until `delayMs` from now; false if the lease is lost. With `parkedOn` it may be woken before, when
+   * there is room at what it waits for.
+   */
+  async postpone(
+    lease: Lease,
+    finished: FinishedAttempt | null,
+    delayMs: number,
+    parkedOn: string | null,
+  ): Promise<boolean> {
     return this.db.transaction().execute(async (trx) => {
-      const { numAffectedRows } = await sql`
+      const { rows } = await sql`select 1 from jobs where ${held(lease)} for no key update`.execute(trx);
+      if (rows.length === 0) return false;
+      if (finished) await finishAttempt(trx, lease, finished);
+      await sql`
         update jobs set status = 'queued', waiting = true, dispatch_no = dispatch_no + 1, rung_at = null,
-          lease_until = null, worker = null,
-          due_at = least(now() + make_interval(secs => ${delayMs / 1000}), expires_at)
+          lease_until = null, worker = null, parked_on = ${parkedOn},
+          due_at = least(now() + make_interval(secs => ${delayMs / 1000}), expires_at), ${totalsOf(sql`jobs.id`)}
         where ${held(lease)}`.execute(trx);
-      if (!numAffectedRows) return false;
-      if (finished) await finishAttempt(trx, finished);
-      await sumUp(trx, [lease.jobId]);
       return true;
     });
   }
@@ -140,7 +159,7 @@ export class JobRunsRepository {
         trx,
       );
       if (locked.length === 0) return null;
-      if (finished) await finishAttempt(trx, finished);
+      if (finished) await finishAttempt(trx, lease, finished);
       const { rows } = await sql<EndedJob>`
         update jobs set status = ${ending.status}, finished_at = now(), lease_until = null, worker = null,
           served_by = ${ending.servedBy}, error_code = ${ending.errorCode}, error_message = ${ending.errorMessage},
@@ -178,13 +197,14 @@ export class JobRunsRepository {
    * Writes a late result on its own attempt: its job went on without it, and is touched only in its totals, because
    * the tokens were paid for all the same.
    */
-  async supersede(jobId: string, finished: FinishedAttempt): Promise<void> {
+  async supersede(lease: Lease, finished: FinishedAttempt): Promise<void> {
+    const { jobId } = lease;
     await this.db.transaction().execute(async (trx) => {
       // The job's row first, as everywhere: two orders of locking would meet in a deadlock.
       await sql`select 1 from jobs where id = ${jobId} for no key update`.execute(trx);
       await sql`update attempts set outcome = null
         where id = ${finished.id} and outcome in ('interrupted', 'cancelled')`.execute(trx);
-      await finishAttempt(trx, { ...finished, outcome: 'superseded' });
+      await finishAttempt(trx, lease, { ...finished, outcome: 'superseded' });
       await sumUp(trx, [jobId]);
     });
   }
@@ -198,71 +218,6 @@ export class JobRunsRepository {
       returning jobs.id`.execute(this.db);
     return new Set(rows.map((row) => row.id));
   }
-
-  /**
-   * Takes back the jobs whose worker was not heard of: their open attempts become interrupted, and they are due again,
-   * or have failed when it happened too often.
-   */
-  async reap(
-    limit: number,
-    alsoWrite: AlsoWrite,
-  ): Promise<{ taken: number; ended: EndedJob[]; bells: Bell[] }> {
-    const isLast = sql`crash_count + 1 >= ${MOST_CRASHES}`;
-    return this.db.transaction().execute(async (trx) => {
-      const { rows } = await sql<EndedJob>`
-        update jobs set
-          status = case when ${isLast} then 'failed' else 'queued' end,
-          finished_at = case when ${isLast} then now() end,
-          error_code = case when ${isLast} then 'worker_crash_loop' end,
-          error_message = case when ${isLast}
-            then 'The worker that ran this job died ' || (crash_count + 1) || ' times.' end,
-          crash_count = crash_count + 1, lease_token = lease_token + 1, lease_until = null, worker = null,
-          dispatch_no = dispatch_no + 1, rung_at = null, due_at = now()
-        where id in (
-          select id from jobs where status = 'in_progress' and lease_until < now()
-          order by lease_until limit ${limit} for update skip locked)
-        returning ${ENDED_COLUMNS}`.execute(trx);
-      if (rows.length === 0) return { taken: 0, ended: [], bells: [] };
-      const ids = rows.map((row) => row.id);
-      await closeOpenAttempts(trx, ids, 'interrupted', 'the worker was not heard of any more');
-      await sumUp(trx, ids);
-      const ended = rows.filter((row) => row.status === 'failed');
-      return { taken: rows.length, ended, bells: await alsoWrite(trx, ended) };
-    });
-  }
-
-  /** Ends the jobs that waited past their deadline. */
-  async expire(limit: number, alsoWrite: AlsoWrite): Promise<{ ended: EndedJob[]; bells: Bell[] }> {
-    return this.db.transaction().execute(async (trx) => {
-      const { rows: ended } = await sql<EndedJob>`
-        update jobs set status = 'expired', finished_at = now(), waiting = false,
-          error_code = ${EXPIRED.errorCode}, error_message = ${EXPIRED.errorMessage}
-        where id in (
-          select id from jobs where status = 'queued' and expires_at <= now()
-          order by expires_at limit ${limit} for update skip locked)
-        returning ${ENDED_COLUMNS}`.execute(trx);
-      return { ended, bells: await alsoWrite(trx, ended) };
-    });
-  }
-
-  /** The bells that must be rung now; each is noted as rung. */
-  async due(limit: number): Promise<Bell[]> {
-    const { rows } = await sql<Bell>`
-      update jobs set rung_at = now() where id in (
-        select id from jobs
-        where status = 'queued' and due_at <= now()
-          and (rung_at is null or rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS}))
-        order by due_at limit ${limit} for update skip locked)
-      returning id, dispatch_no as "dispatchNo", priority`.execute(this.db);
-    return rows;
-  }
-
-  /** Takes back that these bells were rung, so that the next sweep rings them. */
-  async unring(ids: readonly string[]): Promise<void> {
-    await sql`update jobs set rung_at = null where id = any(${ids}::uuid[]) and status = 'queued'`.execute(
-      this.db,
-    );
-  }
 }
 
 /** What is told of jobs that have just ended. */
@@ -270,6 +225,6 @@ export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata
   ${milliseconds('now() - created_at')} as "durationMs"`;
 
 /** Brings the jobs' own columns up to what their attempts say. */
-async function sumUp(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {
+export async function sumUp(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {
   await sql`update jobs set ${totalsOf(sql`jobs.id`)} where id = any(${jobIds}::uuid[])`.execute(trx);
 }

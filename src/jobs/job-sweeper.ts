@@ -11,7 +11,8 @@ import { QueueService } from '../queue/queue.service.js';
 import { SweepLoop } from '../queue/sweep-loop.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { JobEndings } from './job-endings.js';
-import { JobRunsRepository, LEASE_SECONDS } from './job-runs.repository.js';
+import { LEASE_SECONDS } from './job-runs.repository.js';
+import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { CANCEL_CHANNEL } from './jobs.repository.js';
 import { LeaseKeeper } from './lease-keeper.js';
 
@@ -32,7 +33,7 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     @Inject(DATABASE_URL) databaseUrl: string,
-    private readonly runs: JobRunsRepository,
+    private readonly sweeps: JobSweepsRepository,
     private readonly endings: JobEndings,
     private readonly queue: QueueService,
     private readonly leases: LeaseKeeper,
@@ -71,12 +72,12 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async ring(): Promise<number> {
-    const bells = await this.runs.due(MOST_PER_STEP);
+    const bells = await this.sweeps.due(MOST_PER_STEP);
     if (await this.queue.ring('run-job', bells)) {
       this.metrics.sweeperRung.inc(bells.length);
       return bells.length;
     }
-    await this.runs.unring(bells.map((bell) => bell.id));
+    await this.sweeps.unring(bells.map((bell) => bell.id));
     return 0;
   }
 

@@ -6,6 +6,7 @@ import { JobEndings } from './job-endings.js';
 import { JobRunner } from './job-runner.js';
 import { JobRunsRepository } from './job-runs.repository.js';
 import { JobSweeper } from './job-sweeper.js';
+import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import { JobsController } from './jobs.controller.js';
 import { JobsProcessor } from './jobs.processor.js';
@@ -23,6 +24,7 @@ export class JobsModule {
       providers: [
         JobsRepository,
         JobRunsRepository,
+        JobSweepsRepository,
         JobEndings,
         JobWaiter,
         ...(roles.api ? [JobsService] : []),

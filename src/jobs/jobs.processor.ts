@@ -6,7 +6,7 @@ import { QueueService } from '../queue/queue.service.js';
 import type { MessageData } from '../queue/queues.js';
 import { WORKER_OPTIONS } from '../queue/worker-options.js';
 import { JobRunner } from './job-runner.js';
-import { JobRunsRepository } from './job-runs.repository.js';
+import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { LeaseKeeper } from './lease-keeper.js';
 
 /** A run that was stopped has only its last words to write. */
@@ -20,7 +20,7 @@ export class JobsProcessor extends WorkerHost implements OnApplicationBootstrap,
   constructor(
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     private readonly runner: JobRunner,
-    private readonly runs: JobRunsRepository,
+    private readonly sweeps: JobSweepsRepository,
     private readonly leases: LeaseKeeper,
     private readonly queue: QueueService,
   ) {
@@ -39,7 +39,7 @@ export class JobsProcessor extends WorkerHost implements OnApplicationBootstrap,
     } catch (error) {
       // The job is not lost: if it was claimed, its lease runs out and the reaper makes it due again; else it is rung again.
       this.logger.error(error instanceof Error ? error : String(error), 'A run was cut off');
-      await this.runs.unring([data.id]).catch(() => undefined);
+      await this.sweeps.unring([data.id]).catch(() => undefined);
     }
   }
 

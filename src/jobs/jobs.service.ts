@@ -11,7 +11,7 @@ import { MetricsService } from '../telemetry/metrics.service.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
 import type { SubmitJobDto } from './job.dto.js';
 import { JobEndings } from './job-endings.js';
-import { JobRunsRepository } from './job-runs.repository.js';
+import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import {
   type AttemptRow,
@@ -47,7 +47,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 export class JobsService {
   constructor(
     private readonly jobs: JobsRepository,
-    private readonly runs: JobRunsRepository,
+    private readonly sweeps: JobSweepsRepository,
     private readonly policies: PoliciesService,
     private readonly webhooks: WebhooksService,
     private readonly queue: QueueService,
@@ -147,7 +147,7 @@ export class JobsService {
   private async ring(job: NewJob): Promise<void> {
     if (await this.queue.ring('run-job', [{ id: job.id, dispatchNo: 1, priority: job.priority }])) return;
     // The job is safe without a bell; the sweeper rings once this is written, and in any case a little later.
-    await this.runs.unring([job.id]).catch(() => undefined);
+    await this.sweeps.unring([job.id]).catch(() => undefined);
   }
 
   private async toNewJob(projectId: string, dto: SubmitJobDto): Promise<NewJob> {

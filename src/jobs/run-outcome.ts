@@ -4,26 +4,30 @@ import { toPublicId } from '../storage/ids.js';
 import type { FinishedAttempt, LedgerAttempt, NewAttempt } from './attempts.repository.js';
 import { type Ending, EXPIRED } from './job-runs.repository.js';
 
-/** An attempt whose call is over, and which is not yet written down as finished: the decision after it is still to come. */
+/** An attempt that is over, and not yet written down as finished: the decision after it is still to come. */
 export interface OpenAttempt {
   readonly attempt: NewAttempt;
   readonly result: CallResult;
+  /** True if no call was made; then nothing of it is written yet. */
+  readonly isSkip: boolean;
   /** By `performance.now()`. */
   readonly endedMs: number;
 }
 
 /** How the ledger and the metrics name it. */
-export function outcomeOf(result: CallResult): 'succeeded' | 'failed' {
+export function outcomeOf({ result, isSkip }: OpenAttempt): 'succeeded' | 'failed' | 'skipped' {
+  if (isSkip) return 'skipped';
   return result.ok ? 'succeeded' : 'failed';
 }
 
 /** The finished call as the core will see it. */
-export function toLedger({ attempt, result }: OpenAttempt): LedgerAttempt {
+export function toLedger(open: OpenAttempt): LedgerAttempt {
+  const { attempt, result } = open;
   return {
     step: attempt.step,
     round: attempt.round,
     model: attempt.model,
-    outcome: outcomeOf(result),
+    outcome: outcomeOf(open),
     class: result.ok ? null : result.class,
     message: result.ok ? null : result.message,
     httpStatus: result.httpStatus,
@@ -40,7 +44,8 @@ export function toFinished(open: OpenAttempt, decided: Pick<Action, 'decision' |
   const { result } = open;
   return {
     id: open.attempt.id,
-    outcome: outcomeOf(result),
+    skipped: open.isSkip ? open.attempt : null,
+    outcome: outcomeOf(open),
     class: result.ok ? null : result.class,
     httpStatus: result.httpStatus,
     message: result.ok ? null : result.message,

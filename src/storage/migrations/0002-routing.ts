@@ -15,7 +15,7 @@ const STATEMENTS = [
     add column woken boolean not null default false,
     add column cache_write_tokens bigint,
     add column reasoning_tokens bigint`,
-  `create index jobs_parked on jobs (parked_on, priority, id) where parked_on is not null`,
+  `create index jobs_parked on jobs (parked_on, priority, id) where status = 'queued' and parked_on is not null`,
   `create index jobs_by_policy on jobs (project_id, policy_name, created_at) where policy_name is not null`,
   `alter table attempts
     add column cache_write_tokens bigint,

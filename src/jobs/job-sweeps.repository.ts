@@ -1,0 +1,92 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { sql } from 'kysely';
+import type { Bell } from '../queue/queues.js';
+import { DATABASE, type Database } from '../storage/database.js';
+import { closeOpenAttempts } from './attempts.repository.js';
+import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED, sumUp } from './job-runs.repository.js';
+
+/** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
+const RING_AGAIN_SECONDS = 30;
+/** So often may the process that runs a job die before the job is taken for the cause. */
+const MOST_CRASHES = 3;
+
+/** The SQL that is done to many jobs at once: whose worker died, which are past their deadline, due, or have room again. */
+@Injectable()
+export class JobSweepsRepository {
+  constructor(@Inject(DATABASE) private readonly db: Database) {}
+
+  /**
+   * Takes back the jobs whose worker was not heard of: their open attempts become interrupted, and they are due again,
+   * or have failed when it happened too often.
+   */
+  async reap(
+    limit: number,
+    alsoWrite: AlsoWrite,
+  ): Promise<{ taken: number; ended: EndedJob[]; bells: Bell[] }> {
+    const isLast = sql`crash_count + 1 >= ${MOST_CRASHES}`;
+    return this.db.transaction().execute(async (trx) => {
+      const { rows } = await sql<EndedJob>`
+        update jobs set
+          status = case when ${isLast} then 'failed' else 'queued' end,
+          finished_at = case when ${isLast} then now() end,
+          error_code = case when ${isLast} then 'worker_crash_loop' end,
+          error_message = case when ${isLast}
+            then 'The worker that ran this job died ' || (crash_count + 1) || ' times.' end,
+          crash_count = crash_count + 1, lease_token = lease_token + 1, lease_until = null, worker = null,
+          dispatch_no = dispatch_no + 1, rung_at = null, due_at = now()
+        where id in (
+          select id from jobs where status = 'in_progress' and lease_until < now()
+          order by lease_until limit ${limit} for update skip locked)
+        returning ${ENDED_COLUMNS}`.execute(trx);
+      if (rows.length === 0) return { taken: 0, ended: [], bells: [] };
+      const ids = rows.map((row) => row.id);
+      await closeOpenAttempts(trx, ids, 'interrupted', 'the worker was not heard of any more');
+      await sumUp(trx, ids);
+      const ended = rows.filter((row) => row.status === 'failed');
+      return { taken: rows.length, ended, bells: await alsoWrite(trx, ended) };
+    });
+  }
+
+  /** Ends the jobs that waited past their deadline. */
+  async expire(limit: number, alsoWrite: AlsoWrite): Promise<{ ended: EndedJob[]; bells: Bell[] }> {
+    return this.db.transaction().execute(async (trx) => {
+      const { rows: ended } = await sql<EndedJob>`
+        update jobs set status = 'expired', finished_at = now(), waiting = false,
+          error_code = ${EXPIRED.errorCode}, error_message = ${EXPIRED.errorMessage}
+        where id in (
+          select id from jobs where status = 'queued' and expires_at <= now()
+          order by expires_at limit ${limit} for update skip locked)
+        returning ${ENDED_COLUMNS}`.execute(trx);
+      return { ended, bells: await alsoWrite(trx, ended) };
+    });
+  }
+
+  /** The bells that must be rung now; each is noted as rung. */
+  async due(limit: number): Promise<Bell[]> {
+    const { rows } = await sql<Bell>`
+      update jobs set rung_at = now() where id in (
+        select id from jobs
+        where status = 'queued' and due_at <= now()
+          and (rung_at is null or rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS}))
+        order by due_at limit ${limit} for update skip locked)
+      returning id, dispatch_no as "dispatchNo", priority`.execute(this.db);
+    return rows;
+  }
+
+  /** Takes back that these bells were rung, so that the next sweep rings them. */
+  async unring(ids: readonly string[]): Promise<void> {
+    await sql`update jobs set rung_at = null where id = any(${ids}::uuid[]) and status = 'queued'`.execute(
+      this.db,
+    );
+  }
+
+  /** Makes due up to `limit` jobs that wait for room there, the most urgent and oldest first; answers their bells. */
+  async wake(parkedOn: string, limit: number): Promise<Bell[]> {
+    const { rows } = await sql<Bell>`
+      update jobs set due_at = now(), woken = true, rung_at = now() where id in (
+        select id from jobs where parked_on = ${parkedOn} and status = 'queued' and not woken
+        order by priority, id limit ${limit} for update skip locked)
+      returning id, dispatch_no as "dispatchNo", priority`.execute(this.db);
+    return rows;
+  }
+}
