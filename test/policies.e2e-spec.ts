@@ -59,11 +59,20 @@ describe('A policy', () => {
       source: 'api',
       description: 'Two models',
       strategy: 'fallback',
+      sticky_by: null,
       steps: [
-        { model: 'a/down', retries: 1, timeout_ms: 300_000, overrides: {} },
-        { model: 'a/up', retries: 0, timeout_ms: 300_000, overrides: {} },
+        { model: 'a/down', retries: 1, timeout_ms: 300_000, patience_ms: 0, weight: 1, overrides: {} },
+        { model: 'a/up', retries: 0, timeout_ms: 300_000, patience_ms: 0, weight: 1, overrides: {} },
       ],
       on: {},
+      expect: {
+        json: false,
+        json_schema: false,
+        finish_reason: null,
+        not_empty: false,
+        min_length: null,
+        pattern: null,
+      },
       rounds: 3,
       max_attempts: 10,
       created_at: expect.any(Number),
@@ -161,12 +170,19 @@ describe('A policy', () => {
 
   it('leave retries and time to the policy that they name', async () => {
     await put('inner', { steps: [{ model: 'a/inner' }] });
-    const body = { steps: [{ model: 'policy/inner', retries: 1 }] };
-    const reply = await baton.request('PUT', '/v1/policies/outer', body);
-    expect(reply.status).toBe(400);
-    expect(reply.body.error).toMatchObject({
-      param: 'steps.0.model',
-      message: expect.stringContaining('left out'),
+    for (const field of ['retries', 'timeout_ms', 'patience_ms']) {
+      const body = { steps: [{ model: 'policy/inner', [field]: 1 }] };
+      const reply = await baton.request('PUT', '/v1/policies/outer', body);
+      expect(reply.status).toBe(400);
+      expect(reply.body.error).toMatchObject({
+        param: `steps.0.${field}`,
+        message: expect.stringContaining(`${field} must be left out beside policy/inner`),
+      });
+    }
+    const body = { steps: [{ model: 'policy/inner', weight: 1, overrides: { seed: 1 } }] };
+    expect(await put('outer', body)).toMatchObject({
+      steps: [{ model: 'policy/inner', retries: null, timeout_ms: null, patience_ms: null }],
+      max_attempts: null,
     });
   });
 });

@@ -1,6 +1,7 @@
 import { ApiError } from '../http/api-error.js';
 import { checkedDeep } from '../http/validation.js';
-import { PolicyDto } from './policy.dto.js';
+import { PolicyDto, type PolicyStepDto } from './policy.dto.js';
+import { policyNameOf } from './resolve-chain.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -27,5 +28,40 @@ export function checkPolicy(name: string, body: unknown): PolicyDto {
       { param: 'name' },
     );
   }
+  for (const [index, step] of policy.steps.entries()) assertPlain(step, `steps.${index}`);
+  assertStrategy(policy);
   return policy;
+}
+
+/** What would be passed over in silence is refused; null is taken as left out. */
+function assertPlain(step: PolicyStepDto, place: string): void {
+  const overrides = step.overrides ?? {};
+  if (overrides['stream'] === true) {
+    refuse(`${place}.overrides.stream`, 'must be left out: a job collects the whole answer.');
+  }
+  for (const field of ['model', 'models']) {
+    if (!(field in overrides)) continue;
+    refuse(`${place}.overrides.${field}`, "must be left out: the step's own model says which one is called.");
+  }
+  if (policyNameOf(step.model) === null) return;
+  for (const field of ['retries', 'timeout_ms', 'patience_ms'] as const) {
+    if ((step[field] ?? null) === null) continue;
+    refuse(`${place}.${field}`, `must be left out beside ${step.model.slice(0, 80)}: its own steps say it.`);
+  }
+}
+
+function assertStrategy(policy: PolicyDto): void {
+  const strategy = policy.strategy ?? 'fallback';
+  if (strategy === 'weighted') {
+    if (policy.steps.some(({ weight }) => weight !== 0)) return;
+    refuse('steps', 'must have a weight above 0: with none, no model would come first.');
+  }
+  const only = `must be left out beside the strategy '${strategy}': only 'weighted' has a use for it.`;
+  if ((policy.sticky_by ?? null) !== null) refuse('sticky_by', only);
+  const weighted = policy.steps.findIndex(({ weight }) => (weight ?? 1) !== 1);
+  if (weighted >= 0) refuse(`steps.${weighted}.weight`, only);
+}
+
+function refuse(param: string, predicate: string): never {
+  throw new ApiError('invalid_value', `${param} ${predicate}`, { param });
 }

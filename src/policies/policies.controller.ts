@@ -3,12 +3,10 @@ import { ApiBody, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs
 import { Project } from '../api-keys/principal.js';
 import { ApiError } from '../http/api-error.js';
 import { listReply, parsePaging } from '../http/paging.js';
-import type { PolicyRow } from './policies.repository.js';
 import { PolicyDto } from './policy.dto.js';
 import { PolicyDeletedDto, PolicyListDto, PolicyReplyDto } from './policy-reply.dto.js';
+import { toPolicyReply } from './policy-reply.js';
 import { PoliciesService } from './policies.service.js';
-import { defaultMaxAttempts } from './resolve-chain.js';
-import { CHAIN_DEFAULTS } from '../routing/chain.js';
 
 @ApiTags('policies')
 @Controller('v1/policies')
@@ -24,7 +22,7 @@ export class PoliciesController {
   async list(@Project() projectId: string, @Query() query: Record<string, unknown>) {
     const { limit, after, order } = parsePaging(query, { defaultOrder: 'asc' });
     const rows = await this.policies.list(projectId, limit + 1, after, order === 'desc');
-    const data = rows.slice(0, limit).map(toReply);
+    const data = rows.slice(0, limit).map(toPolicyReply);
     return listReply(data, rows.length > limit, (policy) => policy.name);
   }
 
@@ -32,7 +30,7 @@ export class PoliciesController {
   @ApiOperation({ summary: 'Read the current version of a policy' })
   @ApiOkResponse({ type: PolicyReplyDto })
   async get(@Project() projectId: string, @Param('name') name: string) {
-    return toReply(await this.policies.get(projectId, name));
+    return toPolicyReply(await this.policies.get(projectId, name));
   }
 
   @Put(':name')
@@ -40,7 +38,7 @@ export class PoliciesController {
   @ApiOkResponse({ type: PolicyReplyDto })
   @ApiBody({ type: PolicyDto })
   async put(@Project() projectId: string, @Param('name') name: string, @Body() body: unknown) {
-    return toReply(await this.policies.put(projectId, name, body));
+    return toPolicyReply(await this.policies.put(projectId, name, body));
   }
 
   @Delete(':name')
@@ -68,7 +66,7 @@ export class PoliciesController {
       limit + 1,
       after === null ? null : toVersion(after, 'after'),
     );
-    return listReply(rows.slice(0, limit).map(toReply), rows.length > limit, (policy) =>
+    return listReply(rows.slice(0, limit).map(toPolicyReply), rows.length > limit, (policy) =>
       String(policy.version),
     );
   }
@@ -82,7 +80,7 @@ export class PoliciesController {
     @Param('name') name: string,
     @Param('version') version: string,
   ) {
-    return toReply(await this.policies.restore(projectId, name, toVersion(version, 'version')));
+    return toPolicyReply(await this.policies.restore(projectId, name, toVersion(version, 'version')));
   }
 }
 
@@ -91,27 +89,4 @@ function toVersion(text: string, param: string): number {
     throw new ApiError('invalid_value', `${param} must be the number of a version, such as 1.`, { param });
   }
   return Number(text);
-}
-
-/** How users see a policy. */
-function toReply(row: PolicyRow): PolicyReplyDto {
-  const { description, strategy, steps, on, rounds, max_attempts } = row.body as unknown as PolicyDto;
-  return {
-    object: 'policy',
-    name: row.name,
-    version: row.version,
-    source: row.source,
-    description: description ?? null,
-    strategy: strategy ?? 'fallback',
-    steps: steps.map((step) => ({
-      model: step.model,
-      retries: step.retries ?? CHAIN_DEFAULTS.retries,
-      timeout_ms: step.timeout_ms ?? CHAIN_DEFAULTS.timeoutMs,
-      overrides: step.overrides ?? {},
-    })),
-    on: on ?? {},
-    rounds: rounds ?? CHAIN_DEFAULTS.rounds,
-    max_attempts: max_attempts ?? defaultMaxAttempts(steps.length),
-    created_at: Math.floor(row.created_at.getTime() / 1000),
-  };
 }

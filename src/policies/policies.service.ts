@@ -4,11 +4,10 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { DEFAULT_PROJECT_ID } from '../api-keys/principal.js';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from '../http/api-error.js';
-import { checkedDeep } from '../http/validation.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { Chain } from '../routing/chain.js';
 import { checkPolicy, isPolicyName } from './check-policy.js';
-import { PolicyDto } from './policy.dto.js';
+import type { PolicyDto } from './policy.dto.js';
 import { PoliciesRepository, type PolicyRow } from './policies.repository.js';
 import {
   chainOfModels,
@@ -154,7 +153,7 @@ export class PoliciesService implements OnApplicationBootstrap {
       whyUnknown: (model) => this.providers.whyUnknown(model),
       findPolicy: async (name) => {
         const raw = this.config.policies.get(name);
-        if (raw !== undefined) return { body: checkedDeep(PolicyDto, raw), version: 0 };
+        if (raw !== undefined) return { body: checkPolicy(name, raw), version: 0 };
         const row = await this.find(projectId, name);
         return row ? { body: asDto(row), version: row.version } : null;
       },

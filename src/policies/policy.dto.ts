@@ -2,23 +2,32 @@ import { Type } from 'class-transformer';
 import {
   ArrayMaxSize,
   ArrayMinSize,
-  Equals,
   IsArray,
+  IsBoolean,
+  IsIn,
   IsInt,
+  IsNumber,
   IsObject,
   IsOptional,
   IsString,
   Max,
   MaxLength,
   Min,
+  MinLength,
   registerDecorator,
   ValidateNested,
 } from 'class-validator';
 import { FAILURE_CLASSES, type FailureClass, RULE_DECISIONS, type RuleDecision } from '../routing/failure.js';
+import { STRATEGIES, type Strategy } from '../routing/plan.js';
 
 const ONE_DAY_MS = 86_400_000;
 /** How many models a chain may have, as written and once its policies are laid out. */
 export const MOST_STEPS = 50;
+const LARGEST_WEIGHT = 1_000_000;
+
+/** OpenAI's reasons for which an answer stops: a slip in one would make every answer a failure. */
+export const FINISH_REASONS = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call'] as const;
+export type FinishReason = (typeof FINISH_REASONS)[number];
 
 /** One model of a policy, or another policy whose steps stand here. */
 export class PolicyStepDto {
@@ -41,10 +50,63 @@ export class PolicyStepDto {
   @Max(ONE_DAY_MS)
   timeout_ms?: number;
 
+  /** How long a job may wait for this model (a limit, a Retry-After, an open circuit) before it goes on, in milliseconds. Default 0. */
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(7 * ONE_DAY_MS)
+  patience_ms?: number;
+
+  /** Its share among the steps, for the strategy `weighted`; the shares need not add up to anything. Default 1. */
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  @Max(LARGEST_WEIGHT)
+  weight?: number;
+
   /** Fields laid over the top level of the request for this model. */
   @IsOptional()
   @IsObject()
   overrides?: Record<string, unknown>;
+}
+
+/** What a policy asks of an answer; one that fails it is a failure, and the chain goes on. */
+export class PolicyExpectDto {
+  /** The answer's text must be JSON. Default false. */
+  @IsOptional()
+  @IsBoolean()
+  json?: boolean;
+
+  /** The answer must match the JSON schema that the request carries in `response_format`. Default false. */
+  @IsOptional()
+  @IsBoolean()
+  json_schema?: boolean;
+
+  /** The reasons for stopping that will do. Default: any. */
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @IsIn(FINISH_REASONS, { each: true })
+  finish_reason?: FinishReason[];
+
+  /** There must be text or a tool call. Default false. */
+  @IsOptional()
+  @IsBoolean()
+  not_empty?: boolean;
+
+  /** The least number of characters of text. Default: any. */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  min_length?: number;
+
+  /** A regular expression (RE2) that must be found in the text. Default: none. */
+  @IsOptional()
+  @IsString()
+  @MinLength(1)
+  @MaxLength(1024)
+  pattern?: string;
 }
 
 /** A fallback policy as it is written by its owner. */
@@ -59,10 +121,17 @@ export class PolicyDto {
   @MaxLength(1024)
   description?: string;
 
-  /** How the next model is chosen: `fallback` goes down the list. */
+  /** In which order the steps are tried: as written, drawn by weight, the fastest or the cheapest first. Default `fallback`. */
   @IsOptional()
-  @Equals('fallback', { message: "strategy must be 'fallback', the one strategy of this version" })
-  strategy?: 'fallback';
+  @IsIn(STRATEGIES)
+  strategy?: Strategy;
+
+  /** For `weighted`: the metadata key whose value keeps choosing the same step; null to draw for each job. Default `user_id`. */
+  @IsOptional()
+  @IsString()
+  @MinLength(1)
+  @MaxLength(64)
+  sticky_by?: string | null;
 
   /** The chain, first to last. */
   @IsArray()
@@ -77,6 +146,13 @@ export class PolicyDto {
   @IsOptional()
   @IsRules()
   on?: Partial<Record<FailureClass, RuleDecision>>;
+
+  /** What is asked of an answer. Default: that it is one. */
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => PolicyExpectDto)
+  expect?: PolicyExpectDto;
 
   /** How often the whole chain is tried before the job fails. Default 3. */
   @IsOptional()

@@ -1,6 +1,8 @@
 import { ApiError } from '../http/api-error.js';
 import { CHAIN_DEFAULTS, type Chain, type Step } from '../routing/chain.js';
-import { MOST_STEPS, type PolicyDto } from './policy.dto.js';
+import type { Expectation } from '../routing/expectation.js';
+import type { Plan, PlanChild } from '../routing/plan.js';
+import { MOST_STEPS, type PolicyDto, type PolicyStepDto } from './policy.dto.js';
 
 /** What the resolving of a chain asks of its surroundings. */
 export interface Surroundings {
@@ -11,6 +13,7 @@ export interface Surroundings {
 }
 
 const POLICY_PREFIX = 'policy/';
+const DEFAULT_STICKY_BY = 'user_id';
 
 /** The name in `policy/<name>`; null for a model. */
 export function policyNameOf(model: string): string | null {
@@ -18,9 +21,9 @@ export function policyNameOf(model: string): string | null {
 }
 
 /**
- * Lays a policy out flat: the steps of nested policies stand where their name stood, with their own `on` rules; rounds
- * and attempts are the outer policy's. Throws an ApiError that names the place (`param`) of an unknown model or policy,
- * a circle, or a chain that is too long.
+ * Lays a policy out flat: the steps of nested policies stand where their name stood, with their own `on` rules, their own
+ * expectations and their own strategy; rounds and attempts are the outer policy's. Throws an ApiError that names the
+ * place (`param`) of an unknown model or policy, a circle, or a chain that is too long.
  */
 export async function chainOfPolicy(
   policy: PolicyDto,
@@ -28,12 +31,13 @@ export async function chainOfPolicy(
   param: string,
   around: Surroundings,
 ): Promise<Chain> {
-  const steps = await stepsOfPolicy(policy, [name], param, around);
+  const steps: Step[] = [];
+  const plan = await layOutPolicy(policy, { path: [name], param, overrides: {} }, steps, around);
   return {
     steps,
     rounds: policy.rounds ?? CHAIN_DEFAULTS.rounds,
     maxAttempts: policy.max_attempts ?? defaultMaxAttempts(steps.length),
-    plan: null,
+    plan: isAsWritten(plan) ? null : plan,
   };
 }
 
@@ -43,15 +47,18 @@ export async function chainOfModels(
   around: Surroundings,
 ): Promise<Chain> {
   const steps: Step[] = [];
+  const children: PlanChild[] = [];
   for (const { model, param } of models) {
-    steps.push(...(await stepsOfModel({ model }, {}, [], param, around)));
+    const node = await layOutStep({ model }, NO_RULES, { path: [], param, overrides: {} }, steps, around);
+    children.push({ weight: 1, node });
     assertLength(steps, param);
   }
+  const plan: Plan = { strategy: 'fallback', stickyBy: null, children };
   return {
     steps,
     rounds: CHAIN_DEFAULTS.rounds,
     maxAttempts: defaultMaxAttempts(steps.length),
-    plan: null,
+    plan: isAsWritten(plan) ? null : plan,
   };
 }
 
@@ -60,77 +67,106 @@ export function defaultMaxAttempts(steps: number): number {
   return Math.max(CHAIN_DEFAULTS.maxAttempts, steps);
 }
 
-async function stepsOfPolicy(
+/** The metadata key that keeps choosing the same step of a policy, its default filled in; null for none. */
+export function stickyByOf({ strategy, sticky_by }: PolicyDto): string | null {
+  if (strategy !== 'weighted') return null;
+  return sticky_by === undefined ? DEFAULT_STICKY_BY : sticky_by;
+}
+
+/** What a policy asks of an answer, its defaults filled in. */
+export function expectationOf(expect: PolicyDto['expect']): Expectation {
+  return {
+    json: expect?.json ?? false,
+    jsonSchema: expect?.json_schema ?? false,
+    finishReason: expect?.finish_reason ?? null,
+    notEmpty: expect?.not_empty ?? false,
+    minLength: expect?.min_length ?? null,
+    pattern: expect?.pattern ?? null,
+  };
+}
+
+/** Where a policy stands that is being laid out. */
+interface Site {
+  /** The names of the policies around it and its own, the outermost first; empty for models written on the spot. */
+  readonly path: readonly string[];
+  readonly param: string;
+  /** What the policies around it lay over the request. */
+  readonly overrides: Step['overrides'];
+}
+
+/** What a policy says of all its own steps. */
+type Rules = Pick<Step, 'on' | 'expect'>;
+const NO_RULES: Rules = { on: {}, expect: null };
+
+async function layOutPolicy(
   policy: PolicyDto,
-  path: readonly string[],
-  param: string,
+  site: Site,
+  steps: Step[],
   around: Surroundings,
-): Promise<Step[]> {
-  const steps: Step[] = [];
+): Promise<Plan> {
+  const expect = expectationOf(policy.expect);
+  const rules = { on: policy.on ?? {}, expect: Object.values(expect).some(Boolean) ? expect : null };
+  const children: PlanChild[] = [];
   for (const [index, step] of policy.steps.entries()) {
     // Only the outermost policy's own steps are the caller's to mend by place; deeper ones are named by their policy.
-    const isOwn = path.length === 1 && param === 'steps';
-    const placeOf = (field: string) => (isOwn ? `steps.${index}.${field}` : param);
-    assertPlain(step, placeOf);
-    steps.push(...(await stepsOfModel(step, policy.on ?? {}, path, placeOf('model'), around)));
-    assertLength(steps, param);
+    const isOwn = site.path.length === 1 && site.param === 'steps';
+    const param = isOwn ? `steps.${index}.model` : site.param;
+    const node = await layOutStep(step, rules, { ...site, param }, steps, around);
+    children.push({ weight: step.weight ?? 1, node });
+    assertLength(steps, site.param);
   }
-  return steps;
+  return { strategy: policy.strategy ?? 'fallback', stickyBy: stickyByOf(policy), children };
 }
 
-/** What would be passed over in silence is refused; null is taken as left out. */
-function assertPlain(step: PolicyDto['steps'][number], placeOf: (field: string) => string): void {
-  const overrides = step.overrides ?? {};
-  const refuse = (field: string, sentence: string) => {
-    throw new ApiError('invalid_value', sentence, { param: placeOf(field) });
-  };
-  if (overrides['stream'] === true) {
-    refuse('overrides', 'overrides.stream must be left out: a job collects the whole answer.');
-  }
-  if ('model' in overrides || 'models' in overrides) {
-    refuse('overrides', "overrides.model must be left out: the step's own model says which one is called.");
-  }
-  if (policyNameOf(step.model) !== null && (step.retries ?? step.timeout_ms ?? null) !== null) {
-    refuse('model', `retries and timeout_ms must be left out beside ${step.model}: its own steps say them.`);
-  }
-}
-
-async function stepsOfModel(
-  step: PolicyDto['steps'][number],
-  on: Step['on'],
-  path: readonly string[],
-  param: string,
+/** Adds a model, or a nested policy's, to the steps; gives its place in the plan. */
+async function layOutStep(
+  step: PolicyStepDto,
+  rules: Rules,
+  { path, param, overrides: over }: Site,
+  steps: Step[],
   around: Surroundings,
-): Promise<Step[]> {
+): Promise<number | Plan> {
+  // What stands further out goes over what stands further in.
+  const overrides = { ...step.overrides, ...over };
   const nested = policyNameOf(step.model);
   if (nested !== null) {
-    if (path.includes(nested)) {
-      throw new ApiError(
-        'invalid_value',
-        `The policies go round in a circle: ${[...path, nested].join(' → ')}.`,
-        { param },
-      );
-    }
+    assertNoCircle(path, nested, param);
     const found = await around.findPolicy(nested);
     if (!found) throw unknownPolicy(nested, param);
-    const inner = await stepsOfPolicy(found.body, [...path, nested], param, around);
-    return step.overrides
-      ? inner.map((each) => ({ ...each, overrides: { ...each.overrides, ...step.overrides } }))
-      : inner;
+    return layOutPolicy(found.body, { path: [...path, nested], param, overrides }, steps, around);
   }
   const problem = around.whyUnknown(step.model);
   if (problem !== null) throw new ApiError('unknown_model', problem, { param });
-  return [
-    {
+  return (
+    steps.push({
       model: step.model,
       retries: step.retries ?? CHAIN_DEFAULTS.retries,
       timeoutMs: step.timeout_ms ?? CHAIN_DEFAULTS.timeoutMs,
-      overrides: step.overrides ?? {},
-      on,
-      patienceMs: CHAIN_DEFAULTS.patienceMs,
-      expect: null,
-    },
-  ];
+      patienceMs: step.patience_ms ?? CHAIN_DEFAULTS.patienceMs,
+      overrides,
+      ...rules,
+    }) - 1
+  );
+}
+
+/** Whether the plan's order is that of the steps, for every job. */
+function isAsWritten(plan: Plan): boolean {
+  return (
+    plan.strategy === 'fallback' &&
+    plan.children.every(({ node }) => typeof node === 'number' || isAsWritten(node))
+  );
+}
+
+function assertNoCircle(path: readonly string[], nested: string, param: string): void {
+  const invalid = (sentence: string) => new ApiError('invalid_value', sentence, { param });
+  if (path.includes(nested)) {
+    throw invalid(`The policies go round in a circle: ${[...path, nested].join(' → ')}.`);
+  }
+  if (path.length >= MOST_STEPS) {
+    throw invalid(
+      `More than ${MOST_STEPS} policies stand inside each other: ${path.slice(0, 3).join(' → ')} → …`,
+    );
+  }
 }
 
 /** The error for a policy that is not there. */
