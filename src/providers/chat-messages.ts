@@ -2,12 +2,20 @@
 import type { BodyFields } from './body-fields.js';
 import { isObject, parseJson, type JsonObject } from './json.js';
 
-/** One message, in the order in which they were written. Several of the same role may follow each other. */
+/**
+ * One message, in the order in which they were written. Several of the same role may follow each other. `extra` is what the
+ * provider of an answer wants back with it (`extra_content`, by the provider's name), such as signatures of its reasoning.
+ */
 export type Turn =
   /** The system speaking again after the first turn. */
   | { readonly role: 'system'; readonly text: string }
   | { readonly role: 'user'; readonly parts: readonly Part[] }
-  | { readonly role: 'assistant'; readonly texts: readonly string[]; readonly toolCalls: readonly ToolCall[] }
+  | {
+      readonly role: 'assistant';
+      readonly texts: readonly string[];
+      readonly toolCalls: readonly ToolCall[];
+      readonly extra: JsonObject | null;
+    }
   /** What a tool gave back; `name` is that of the function whose call it answers. */
   | {
       readonly role: 'tool';
@@ -32,6 +40,7 @@ export interface ToolCall {
   readonly id: string;
   readonly name: string;
   readonly arguments: JsonObject;
+  readonly extra: JsonObject | null;
 }
 
 interface Conversation {
@@ -83,12 +92,11 @@ function readAssistant(message: BodyFields): Turn {
   // What comes along in an answer that is sent back as it was received, and says nothing if it is empty.
   const annotations = message.has('annotations') ? message.objects('annotations') : [];
   if (annotations.length > 0) message.problem('annotations', 'cannot be translated');
+  // Reasoning is not said again: it is not part of the conversation, and providers that want it back sign it, in `extra`.
+  message.ignore(['reasoning_content', 'reasoning']);
   // A refusal is what the model said in that turn.
-  return {
-    role: 'assistant',
-    texts: [...readTexts(message), ...(refusal === null ? [] : [refusal])],
-    toolCalls,
-  };
+  const texts = [...readTexts(message), ...(refusal === null ? [] : [refusal])];
+  return { role: 'assistant', texts, toolCalls, extra: message.json('extra_content') };
 }
 
 function readToolCall(call: BodyFields): ToolCall | null {
@@ -98,6 +106,7 @@ function readToolCall(call: BodyFields): ToolCall | null {
     return null;
   }
   call.ignore(['index']); // Left over from a stream.
+  const extra = call.json('extra_content');
   const definition = call.object('function');
   const name = definition?.text('name') ?? null;
   const written = definition?.text('arguments') ?? '';
@@ -106,7 +115,7 @@ function readToolCall(call: BodyFields): ToolCall | null {
   const parsed = written.trim() === '' ? {} : parseJson(written);
   if (id === null || name === null) call.problem('function', 'has no name, or its call no id');
   else if (!isObject(parsed)) call.problem('function.arguments', 'is not a JSON object');
-  else return { id, name, arguments: parsed };
+  else return { id, name, arguments: parsed, extra };
   return null;
 }
 

@@ -102,18 +102,36 @@ test.each<[string, readonly unknown[], Partial<ChatRequest>]>([
     {
       turns: [
         NOTHING.turns[0] as never,
-        { role: 'assistant', texts: [], toolCalls: [{ id: 'c1', name: 'f', arguments: { a: 1 } }] },
+        {
+          role: 'assistant',
+          texts: [],
+          toolCalls: [{ id: 'c1', name: 'f', arguments: { a: 1 }, extra: null }],
+          extra: null,
+        },
         { role: 'tool', callId: 'c1', name: 'f', parts: [{ type: 'text', text: '42' }] },
       ],
     },
   ],
   [
-    'a call without arguments',
-    [ask, { role: 'assistant', tool_calls: [{ ...call, function: { name: 'f', arguments: '' } }] }],
+    'a call without arguments, with what its provider wants back',
+    [
+      ask,
+      {
+        role: 'assistant',
+        reasoning_content: 'Hm.',
+        extra_content: { x: 1 },
+        tool_calls: [{ ...call, extra_content: { x: 2 }, function: { name: 'f', arguments: '' } }],
+      },
+    ],
     {
       turns: [
         NOTHING.turns[0] as never,
-        { role: 'assistant', texts: [], toolCalls: [{ id: 'c1', name: 'f', arguments: {} }] },
+        {
+          role: 'assistant',
+          texts: [],
+          toolCalls: [{ id: 'c1', name: 'f', arguments: {}, extra: { x: 2 } }],
+          extra: { x: 1 },
+        },
       ],
     },
   ],
