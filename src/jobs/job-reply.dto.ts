@@ -91,6 +91,8 @@ export class ListedJobDto {
   /** What was asked for: the primary model, or `policy/name`. */
   model: string;
   policy: PinnedPolicyDto | null;
+  /** Why its chain is walked in this order; null where the policy's strategy is `fallback`, or before it has begun. */
+  order_reason: string | null;
   /** The model whose answer it is. */
   served_by: string | null;
   attempt_count: number;

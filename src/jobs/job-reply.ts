@@ -31,6 +31,7 @@ export function toListedJob(row: JobRow): ListedJob {
       row.policy_name === null || row.policy_version === null
         ? null
         : { name: row.policy_name, version: row.policy_version },
+    order_reason: row.order_reason,
     served_by: row.served_by,
     attempt_count: row.attempt_count,
     fell_back: row.fell_back,
@@ -73,6 +74,7 @@ export function toAcceptedJob(row: WholeJobRow): JobReply {
   return {
     ...toJob(row, []),
     status: 'queued',
+    order_reason: null,
     served_by: null,
     attempt_count: 0,
     fell_back: false,
