@@ -50,7 +50,8 @@ export interface FunctionTool {
 
 /** How the answer is to be written. Without `strict` a schema is only aimed at, at OpenAI too. */
 export type AnswerFormat =
-  | { readonly type: 'text' | 'json_object' }
+  | { readonly type: 'text' }
+  | { readonly type: 'json_object' }
   | {
       readonly type: 'json_schema';
       readonly name: string;
