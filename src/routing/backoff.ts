@@ -16,6 +16,12 @@ export const RETRY_BACKOFF: Backoff = { leastMs: 0, baseMs: 500, capMs: 30_000 }
  */
 export const ROUND_BACKOFF: Backoff = { leastMs: 1_000, baseMs: 2_000, capMs: 300_000 };
 
+/**
+ * For a limit of ours or an open circuit that names its end: that is no guess, so nothing grows and little is laid on
+ * top. Not nothing, because a limit that names the next millisecond again and again must not make the job spin.
+ */
+export const NAMED_BACKOFF: Backoff = { leastMs: 250, baseMs: 250, capMs: 250 };
+
 /** Longer than any job may live, and small enough that a moment in time plus it stays an exact integer. */
 const LONGEST_RETRY_AFTER_MS = 30 * 24 * 3_600_000;
 const RETRY_AFTER_JITTER = 0.1;
@@ -34,11 +40,16 @@ interface Wait {
 
 /** Milliseconds to wait, a whole number, counted from the end of the last attempt. */
 export function waitMs({ backoff, earlier, retryAfterMs, leftMs, drawn }: Wait): number {
-  const { leastMs, baseMs, capMs } = backoff;
-  const ceilingMs = Math.min(capMs, baseMs * 2 ** earlier);
-  const ownMs = Math.min(leastMs + drawn * (ceilingMs - leastMs), Math.max(0, leftMs) / 2);
+  const { leastMs } = backoff;
+  const drawnMs = leastMs + drawn * (ceilingMs(backoff, earlier) - leastMs);
+  const ownMs = Math.min(drawnMs, Math.max(0, leftMs) / 2);
   const askedMs = saneRetryAfterMs(retryAfterMs) * (1 + RETRY_AFTER_JITTER * drawn);
   return Math.ceil(Math.max(ownMs, askedMs));
+}
+
+/** The longest that a backoff may draw once `earlier` of its kind came before, in milliseconds. */
+export function ceilingMs({ baseMs, capMs }: Backoff, earlier: number): number {
+  return Math.min(capMs, baseMs * 2 ** earlier);
 }
 
 /** A provider's Retry-After as a wait that can be reckoned with: nothing, negative and NaN are 0, the huge is 30 days. */

@@ -36,9 +36,45 @@ export function wasCalled(attempt: PastAttempt): boolean {
   return attempt.outcome !== 'skipped';
 }
 
-/** Each step's last failure, in the order of the chain (the order in which the first round meets the steps). */
+/** What a provider says of the key that was used and not of the model: another key may be let through. */
+const KEY_CLASSES: readonly FailureClass[] = ['unauthorized', 'quota_exhausted', 'rate_limited'];
+
+function isOfKey(failure: PastFailure): boolean {
+  return failure.outcome === 'failed' && failure.keyId !== null && KEY_CLASSES.includes(failure.class);
+}
+
+/**
+ * True if the last attempt failed by its key, and fewer than `keyCount` keys were tried at its step in its round.
+ *
+ * @param keyCount how many keys the provider of the step has; one where it is not said.
+ */
+export function hasOtherKey(attempts: readonly PastAttempt[], keyCount = 1): boolean {
+  const last = attempts.at(-1);
+  if (last === undefined || !isFailure(last) || !isOfKey(last)) return false;
+  const here = attempts.filter(({ step, round }) => step === last.step && round === last.round);
+  const tried = new Set(here.map(({ keyId }) => keyId).filter((keyId) => keyId !== null));
+  return tried.size < keyCount;
+}
+
+/**
+ * Each step's last failure, in the order of the chain (the order in which the first round meets the steps). Where keys
+ * failed and not the model, each key's last failure counts, and of these the one that is over first: one key that was
+ * withdrawn does not end what another key may do.
+ */
 export function lastFailures(attempts: readonly PastAttempt[]): PastFailure[] {
-  return [...new Map(attempts.filter(isFailure).map((failure) => [failure.step, failure])).values()];
+  const ofSteps = new Map<number, PastFailure[]>();
+  for (const failure of attempts.filter(isFailure)) {
+    const ofOtherKeys = (ofSteps.get(failure.step) ?? []).filter(
+      (earlier) => isOfKey(earlier) && isOfKey(failure) && earlier.keyId !== failure.keyId,
+    );
+    ofSteps.set(failure.step, [...ofOtherKeys, failure]);
+  }
+  return [...ofSteps.values()].map((failures) => failures.reduce(openerOf));
+}
+
+/** The failure that is over first; of two that are over at once, the later. */
+export function openerOf(one: PastFailure, later: PastFailure): PastFailure {
+  return openFromMs(one) < openFromMs(later) ? one : later;
 }
 
 /** From when on a model that failed so may be called in another round, Unix milliseconds; Infinity for never. */

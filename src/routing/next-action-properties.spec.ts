@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { Chain, Step } from './chain.js';
 import { FAILURE_CLASSES, RULE_DECISIONS } from './failure.js';
-import { type Action, nextAction, type PastAttempt, type Situation } from './next-action.js';
+import { type Action, nextAction, type PastAttempt } from './next-action.js';
+import type { Situation } from './situation.js';
 
 const START = 1_800_000_000_000;
 const RUNS = { numRuns: 1_000 };
@@ -109,11 +110,11 @@ function play(next: Event, at: { step: number; round: number }, nowMs: number): 
 
 /**
  * Calls are bounded by the chain. A model that is skipped again and again is bounded by time: between two walks at least
- * a second passes, or half of what is left of the job (which can be halved 25 times before no call fits).
+ * a quarter of a second passes, or half of what is left of the job (which can be halved 25 times before no call fits).
  */
 function boundOfAsks({ steps, maxAttempts }: Chain, lifeMs: number): number {
   const attemptsInWalk = steps.reduce((sum, { retries }) => sum + 1 + retries, 0);
-  const walks = maxAttempts + lifeMs / 1_000 + 25;
+  const walks = maxAttempts + lifeMs / 250 + 25;
   return 2 * (maxAttempts + walks * attemptsInWalk * 2) + 2;
 }
 

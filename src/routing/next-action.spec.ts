@@ -1,6 +1,7 @@
 import type { Chain, Step } from './chain.js';
 import { FAILURE_CLASSES, type FailureClass, FAILURES, type Outcome } from './failure.js';
-import { nextAction, type PastAttempt, type Situation } from './next-action.js';
+import { nextAction, type PastAttempt } from './next-action.js';
+import type { Situation } from './situation.js';
 
 /** Times in these tables are milliseconds since the job's start. */
 const START = 1_800_000_000_000;
@@ -306,16 +307,17 @@ const retries: readonly Case[] = [
   [
     'a skipped model can be retried where the policy says so',
     situation(chain([step('a/x', { retries: 1, on: { locally_limited: 'retry' } }), B]), [
-      skipped('locally_limited', { retryAfterMs: 800 }),
+      skipped('locally_limited', { retryAfterMs: 450 }),
     ]),
-    wait(0, 0, between(800, 880), { decision: 'retry' }),
+    wait(0, 0, between(450, 500), { decision: 'retry' }),
   ],
 ];
 
+const ALONE = chain([step('a/x', { retries: 2 })]);
 const retryAfters: readonly Case[] = [
   [
     'a retry comes no sooner than Retry-After, and at most a tenth later',
-    situation(RETRYING, [failed('rate_limited', { retryAfterMs: 60 * SECOND })]),
+    situation(ALONE, [failed('rate_limited', { retryAfterMs: 60 * SECOND })]),
     wait(0, 0, between(60_000, 66_000), {
       decision: 'retry',
       reason: reason(/^rate_limited: retry 1 of 2 in /),
@@ -328,12 +330,12 @@ const retryAfters: readonly Case[] = [
   ],
   [
     'a Retry-After that is over when the question comes is called at once',
-    situation(RETRYING, [failed('rate_limited', { retryAfterMs: SECOND })], { now: HOUR }),
+    situation(ALONE, [failed('rate_limited', { retryAfterMs: SECOND })], { now: HOUR }),
     call(0, 0, { decision: 'retry' }),
   ],
   [
     'a retry that Retry-After moves behind the deadline gives way to the next model',
-    situation(RETRYING, [failed('rate_limited', { retryAfterMs: 48 * HOUR })]),
+    situation(RETRYING, [failed('rate_limited', { at: 900, retryAfterMs: 90 })], { deadline: SECOND }),
     call(1, 0, {
       decision: 'next',
       reason: "rate_limited: a retry would come after the job's deadline; on to b/y",

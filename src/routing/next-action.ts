@@ -1,41 +1,41 @@
 /**
  * The one place where it is decided what a job does next. It reads what has happened and answers; it does nothing.
  *
- * Every answer's `decision` and `reason` depend on the attempts and not on when the question is asked, so a `wait`
- * and the `call` after it say the same, and an old answer can be had again by asking again. (Only a job that is asked
- * about later than it wanted may find a model nearer to the head of its chain that is open again.)
+ * Every answer's `decision` and `reason` depend on the attempts (and on how many keys there are) and not on when the
+ * question is asked, nor on whether room was made. So a `wait` and the `call` after it say the same, and an old answer
+ * can be had again by asking again. (Only a job that is asked about later than it wanted may find a model nearer to the
+ * head of its chain that is open again.)
  */
 
-import { type Backoff, draw, RETRY_BACKOFF, ROUND_BACKOFF, waitMs } from './backoff.js';
-import type { Chain, Step } from './chain.js';
-import { type Decision, FAILURES, type RuleDecision } from './failure.js';
+import { type Backoff, ceilingMs, draw, RETRY_BACKOFF, saneRetryAfterMs, waitMs } from './backoff.js';
+import { leavesTime, longestCallMs } from './call-time.js';
+import type { Decision } from './failure.js';
 import {
+  hasOtherKey,
   isFailure,
   lastFailures,
   lastReal,
+  openerOf,
   openFromMs,
   type PastAttempt,
   type PastFailure,
   wasCalled,
 } from './history.js';
+import { asksForTime, backoffFor, patienceLeftMs } from './patience.js';
+import { inWords, passedOver } from './reasons.js';
+import {
+  earlierHere,
+  earlierWithRule,
+  isRoomAt,
+  mayCallNoMore,
+  nextInRound,
+  type Place,
+  ruleFor,
+  type Situation,
+  stepAt,
+} from './situation.js';
 
 export type { PastAttempt } from './history.js';
-
-/** Everything that the next step of a job depends on. */
-export interface Situation {
-  readonly chain: Chain;
-  /** In the order in which they were made. */
-  readonly attempts: readonly PastAttempt[];
-  readonly nowMs: number;
-  /** The job ends here, whatever happens; Unix milliseconds. */
-  readonly deadlineMs: number;
-  /** Any 32-bit number that is the job's own for life: jitter is drawn from it and the attempts' count, so an answer can be replayed. */
-  readonly seed: number;
-  /** How many keys the provider of each step has, by step; a step that is missing has one. */
-  readonly keyCounts: readonly number[];
-  /** True if the job was called before its time because there is room again at the model that it waits for. */
-  readonly isRoom: boolean;
-}
 
 /**
  * What to do now, and why. `decision` and `reason` are written on the last attempt.
@@ -66,15 +66,6 @@ export type Action =
   | { readonly type: 'succeed'; readonly decision: 'accept'; readonly reason: string }
   | { readonly type: 'fail'; readonly attempt: number; readonly decision: 'stop'; readonly reason: string }
   | { readonly type: 'expire'; readonly decision: 'stop'; readonly reason: string };
-
-/** A call that could not last this long is not worth making. */
-const SHORTEST_CALL_MS = 50;
-
-/** A place in the walk: which step, in which round. */
-interface Place {
-  readonly step: number;
-  readonly round: number;
-}
 
 /**
  * What to do next with a job. The same situation always gets the same answer.
@@ -109,43 +100,59 @@ function afterInterruption(situation: Situation, last: PastAttempt): Action {
 }
 
 function afterFailure(situation: Situation, last: PastFailure): Action {
-  const rule = ruleFor(situation.chain, last);
-  if (rule === 'stop') {
+  const { model, on } = stepAt(situation.chain, last.step);
+  if (on[last.class] === 'stop') {
     return fail(situation.attempts.length - 1, `${last.class}: the policy ends the job on it`);
   }
   if (mayCallNoMore(situation)) return failForCalls(situation, last.class);
-  switch (rule) {
-    case 'retry':
-      return retry(situation, last);
+  if (on[last.class] === 'next') return moveOn(situation, last, '');
+  if (hasOtherKey(situation.attempts, situation.keyCounts[last.step])) {
+    return call(situation, last, 'retry', `${last.class}: ${model} again with another key`);
+  }
+  switch (ruleFor(situation.chain, last)) {
     case 'wait':
       return waitForModel(situation, last);
-    case 'next':
-      return moveOn(situation, last, '');
+    case 'retry':
+      return retry(situation, last);
+    default:
+      return bePatient(situation, last, '');
   }
 }
 
-/** The same model again while this round has retries left for it; then as `next`. */
+/** The same model again while this round has retries left for it, unless it asks to be left alone for longer than that is worth. */
 function retry(situation: Situation, last: PastFailure): Action {
   const { retries } = stepAt(situation.chain, last.step);
   const used = earlierWithRule(situation, last, 'retry');
   if (used >= retries) {
-    return moveOn(situation, last, retries > 0 ? `${retries} of ${retries} retries used; ` : '');
+    return bePatient(situation, last, retries > 0 ? `${retries} of ${retries} retries used; ` : '');
   }
-  const pause = pauseMs(situation, last, RETRY_BACKOFF, used, last.retryAfterMs);
+  const askedMs = saneRetryAfterMs(last.retryAfterMs);
+  const longestMs = longestRetryMs(situation, last, used);
+  if (askedMs > longestMs) {
+    return bePatient(situation, last, `no retry, because it asks for ${inWords(askedMs)}; `);
+  }
+  const pause = Math.min(pauseMs(situation, last, RETRY_BACKOFF, used, last.retryAfterMs), longestMs);
   const untilMs = last.endedAtMs + pause;
-  if (!leavesTime(situation, untilMs)) {
+  if (!leavesTime(situation.deadlineMs, untilMs)) {
     return moveOn(situation, last, "a retry would come after the job's deadline; ");
   }
   const reason = `${last.class}: retry ${used + 1} of ${retries} in ${inWords(pause)}`;
   return callFrom(situation, untilMs, last, 'retry', reason);
 }
 
+/** A retry is not worth a wait longer than its own backoff or the patience, while there is another model to go on to. */
+function longestRetryMs(situation: Situation, last: PastFailure, used: number): number {
+  if (nextInRound(situation, last) === null) return Infinity;
+  const { patienceMs } = stepAt(situation.chain, last.step);
+  return Math.max(ceilingMs(RETRY_BACKOFF, used), patienceLeftMs(situation.attempts, patienceMs));
+}
+
 /** The policy wants this very model: it is waited for as often as calls and deadline allow, and no retry is used. */
 function waitForModel(situation: Situation, last: PastFailure): Action {
   const earlier = earlierWithRule(situation, last, 'wait');
-  const pause = pauseMs(situation, last, ROUND_BACKOFF, earlier, last.retryAfterMs);
+  const pause = pauseMs(situation, last, backoffFor(last), earlier, last.retryAfterMs);
   const untilMs = last.endedAtMs + pause;
-  if (!leavesTime(situation, untilMs)) {
+  if (!leavesTime(situation.deadlineMs, untilMs)) {
     return moveOn(situation, last, "waiting for it would go past the job's deadline; ");
   }
   const { model } = stepAt(situation.chain, last.step);
@@ -153,19 +160,33 @@ function waitForModel(situation: Situation, last: PastFailure): Action {
   return callFrom(situation, untilMs, last, 'wait', reason);
 }
 
-/** The next step of this round, at once: what lies behind a failed model is never held up by it. */
+/** A model that asks for time gets it while the step's patience lasts, though another could be called; then as `next`. */
+function bePatient(situation: Situation, last: PastFailure, note: string): Action {
+  const { model, patienceMs } = stepAt(situation.chain, last.step);
+  if (patienceMs === 0 || !asksForTime(last) || nextInRound(situation, last) === null) {
+    return moveOn(situation, last, note);
+  }
+  const leftMs = patienceLeftMs(situation.attempts, patienceMs);
+  if (leftMs <= 0 || saneRetryAfterMs(last.retryAfterMs) > leftMs) {
+    return moveOn(situation, last, `${note}the patience of ${inWords(patienceMs)} does not reach; `);
+  }
+  const earlier = earlierHere(situation, last, asksForTime);
+  const pause = Math.min(pauseMs(situation, last, backoffFor(last), earlier, last.retryAfterMs), leftMs);
+  const untilMs = last.endedAtMs + pause;
+  if (!leavesTime(situation.deadlineMs, untilMs)) {
+    return moveOn(situation, last, `${note}waiting for it would go past the job's deadline; `);
+  }
+  const used = `${inWords(patienceMs - leftMs + pause)} of the patience of ${inWords(patienceMs)} used by then`;
+  const reason = `${last.class}: ${note}waits for ${model}, again in ${inWords(pause)}; ${used}`;
+  return callFrom(situation, untilMs, last, 'wait', reason);
+}
+
+/** The next step of this round, at once: what lies behind a failed model is not held up by it. */
 function moveOn(situation: Situation, last: PastFailure, note: string): Action {
-  const from = last.step + 1;
-  // As things stood when the attempt ended: a later question must not find a step that a `wait` had given up.
-  const shut = new Set(
-    lastFailures(situation.attempts)
-      .filter((failure) => openFromMs(failure) > last.endedAtMs)
-      .map(({ step }) => step),
-  );
-  const step = situation.chain.steps.findIndex((_, index) => index >= from && !shut.has(index));
-  if (step < 0) return anotherRound(situation, last, note);
+  const step = nextInRound(situation, last);
+  if (step === null) return anotherRound(situation, last, note);
   const { model } = stepAt(situation.chain, step);
-  const reason = `${last.class}: ${note}on to ${model}${passedOver(situation, from, step)}`;
+  const reason = `${last.class}: ${note}on to ${model}${passedOver(situation, last.step + 1, step)}`;
   return call(situation, { step, round: last.round }, 'next', reason);
 }
 
@@ -179,14 +200,9 @@ function anotherRound(situation: Situation, last: PastFailure, note: string): Ac
   const round = tried ? last.round + 1 : last.round;
 
   const failures = lastFailures(attempts);
-  const earliestMs = Math.min(...failures.map(openFromMs));
-  const pause = pauseMs(
-    situation,
-    last,
-    ROUND_BACKOFF,
-    last.round + walksHere - 1,
-    earliestMs - last.endedAtMs,
-  );
+  const opener = failures.reduce(openerOf);
+  const earlier = last.round + walksHere - 1;
+  const pause = pauseMs(situation, last, backoffFor(opener), earlier, openFromMs(opener) - last.endedAtMs);
   const untilMs = last.endedAtMs + pause;
   const first = failures.find((failure) => openFromMs(failure) <= Math.max(nowMs, untilMs));
 
@@ -194,7 +210,7 @@ function anotherRound(situation: Situation, last: PastFailure, note: string): Ac
   const soFar = `${last.class}: ${note}${tried ? 'no model is left' : 'no model could be called'} ${where}`;
   if (first === undefined) return fail(lastReal(attempts), `${soFar}, and none of the failures can heal`);
   if (round >= chain.rounds) return fail(lastReal(attempts), `${soFar}, which was the last`);
-  if (!leavesTime(situation, untilMs)) {
+  if (!leavesTime(situation.deadlineMs, untilMs)) {
     return fail(lastReal(attempts), `${soFar}; the next possible call would be after the job's deadline`);
   }
   const { model } = stepAt(chain, first.step);
@@ -204,13 +220,13 @@ function anotherRound(situation: Situation, last: PastFailure, note: string): Ac
 }
 
 function call(situation: Situation, { step, round }: Place, decision: Decision, reason: string): Action {
-  const longestMs = longestCallMs(situation, situation.nowMs);
-  if (longestMs < SHORTEST_CALL_MS) return expire("the job's deadline is too near for another call");
-  const timeoutMs = Math.min(stepAt(situation.chain, step).timeoutMs, longestMs);
+  const { chain, nowMs, deadlineMs } = situation;
+  if (!leavesTime(deadlineMs, nowMs)) return expire("the job's deadline is too near for another call");
+  const timeoutMs = Math.min(stepAt(chain, step).timeoutMs, longestCallMs(deadlineMs, nowMs));
   return { type: 'call', step, round, timeoutMs, decision, reason };
 }
 
-/** Call once `untilMs` has come, with the same decision and reason before and after. */
+/** Call once `untilMs` has come, or room was made, with the same decision and reason before and after. */
 function callFrom(
   situation: Situation,
   untilMs: number,
@@ -218,7 +234,9 @@ function callFrom(
   decision: Decision,
   reason: string,
 ): Action {
-  if (situation.nowMs >= untilMs) return call(situation, place, decision, reason);
+  if (situation.nowMs >= untilMs || isRoomAt(situation, place)) {
+    return call(situation, place, decision, reason);
+  }
   return { type: 'wait', step: place.step, round: place.round, untilMs, decision, reason };
 }
 
@@ -234,36 +252,6 @@ function expire(reason: string): Action {
   return { type: 'expire', decision: 'stop', reason };
 }
 
-function stepAt(chain: Chain, index: number): Step {
-  const step = chain.steps[index];
-  if (step === undefined) throw new RangeError(`step ${index} of a chain of ${chain.steps.length}`);
-  return step;
-}
-
-function ruleFor(chain: Chain, failure: PastFailure): RuleDecision {
-  return stepAt(chain, failure.step).on[failure.class] ?? FAILURES[failure.class].rule;
-}
-
-function mayCallNoMore({ chain, attempts }: Situation): boolean {
-  return attempts.filter(wasCalled).length >= chain.maxAttempts;
-}
-
-/** How often the same rule was followed for this step and round before `last`. */
-function earlierWithRule({ chain, attempts }: Situation, last: PastFailure, rule: RuleDecision): number {
-  const same = attempts.filter(({ step, round }) => step === last.step && round === last.round);
-  return same.filter(isFailure).filter((failure) => ruleFor(chain, failure) === rule).length - 1;
-}
-
-/** A call's end stays clear of the job's: of two equal deadlines the outer one would win, and the answer be lost. */
-function longestCallMs({ deadlineMs }: Situation, atMs: number): number {
-  const leftMs = deadlineMs - atMs;
-  return Math.floor(leftMs - Math.min(1_000, leftMs / 10));
-}
-
-function leavesTime(situation: Situation, atMs: number): boolean {
-  return longestCallMs(situation, atMs) >= SHORTEST_CALL_MS;
-}
-
 function pauseMs(
   { attempts, deadlineMs, seed }: Situation,
   last: PastFailure,
@@ -273,22 +261,4 @@ function pauseMs(
 ): number {
   const leftMs = deadlineMs - last.endedAtMs;
   return waitMs({ backoff, earlier, retryAfterMs, leftMs, drawn: draw(seed, attempts.length) });
-}
-
-/** Why the steps from `from` up to `to` are not called: their last failures, the first few by name. */
-function passedOver({ chain, attempts }: Situation, from: number, to: number): string {
-  const failures = lastFailures(attempts).filter(({ step }) => step >= from && step < to);
-  const named = failures.slice(0, 3).map((failure) => {
-    const why = FAILURES[failure.class].heals ? `${failure.class}, asked for more time` : failure.class;
-    return `${stepAt(chain, failure.step).model} (${why})`;
-  });
-  if (failures.length > named.length) named.push(`${failures.length - named.length} more`);
-  return named.length > 0 ? `; passed over: ${named.join(', ')}` : '';
-}
-
-/** A length of time for people: `840 ms`, `4.2 s`, `12.5 min`, `48 h`. */
-function inWords(ms: number): string {
-  if (ms < 1_000) return `${ms} ms`;
-  const [unitMs, unit] = ms < 60_000 ? [1_000, 's'] : ms < 3_600_000 ? [60_000, 'min'] : [3_600_000, 'h'];
-  return `${Math.round((ms / unitMs) * 10) / 10} ${unit}`;
 }
