@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { SoftStore } from '../queue/soft-store.js';
+import type { Phase, Tally } from '../routing/circuit.js';
+import { CircuitBoard, type CircuitId, type CircuitNews, type LastFailure } from './circuit-board.js';
+import { type FadingSums, type ModelNews, RecentAnswers } from './recent-answers.js';
+import { RELEASE_PROBE, SYNC, TAKE_PROBE } from './circuit-scripts.js';
+
+const PERIOD_MS = 500;
+/** What is out of the ordinary is told again this often, in case the store has lost it. */
+const RETELL_MS = 30_000;
+/** Probes are held this much longer than their call may last. */
+const PROBE_GRACE_MS = 5_000;
+/** How long a process believes that another one probes before it asks again. */
+const PROBED_ELSEWHERE_MS = 1_000;
+
+const KEYS = ['circuits', 'circuits:changes'];
+
+/** A circuit as the store has it. */
+interface StoredCircuit {
+  readonly s: string;
+  readonly p: string;
+  /** `term|slot` to successes and failures. */
+  readonly c: Readonly<Record<string, readonly [number, number]>>;
+  readonly f?: readonly [string, number];
+}
+
+/**
+ * Lets all processes of a Baton share what they have met: twice a second each tells its own outcomes and changes, and
+ * reads the others'. Soft: without Redis each process has its own circuits, and nothing else changes. Only the taking of
+ * a probe makes a call wait for Redis.
+ */
+@Injectable()
+export class CircuitSync implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger('Circuits');
+  private readonly stopping = new AbortController();
+  private loop: Promise<void> = Promise.resolve();
+  private turn: Promise<void> = Promise.resolve();
+  private cursor = '0';
+  private retoldMs = performance.now();
+
+  constructor(
+    private readonly store: SoftStore,
+    private readonly board: CircuitBoard,
+    private readonly answers: RecentAnswers,
+  ) {}
+
+  onModuleInit(): void {
+    this.loop = this.run();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.stopping.abort();
+    await this.loop;
+  }
+
+  /** Tells and reads at once; resolves when it is done, or the store did not answer. Never throws. */
+  sync(): Promise<void> {
+    this.turn = this.turn.then(() => this.exchange()).catch((error: unknown) => this.logger.error(error));
+    return this.turn;
+  }
+
+  /**
+   * True if the caller may make the one call that probes the circuit; it is then held for `leaseMs` and a bit. Asked once
+   * the circuit is half open.
+   */
+  async takeProbe(id: CircuitId, term: string, holder: string, leaseMs: number): Promise<boolean> {
+    const nowMs = this.board.nowMs();
+    const heldMs = leaseMs + PROBE_GRACE_MS;
+    // Before anything is waited for: the other calls of this process must not ask too.
+    this.board.markProbed(id, nowMs + heldMs);
+    const answer = await this.store.run(TAKE_PROBE, [probeKey(id, term)], [holder, heldMs]);
+    if (answer !== 0) return true;
+    this.board.markProbed(id, nowMs + PROBED_ELSEWHERE_MS);
+    return false;
+  }
+
+  /** The probe told nothing: another call may take it. */
+  releaseProbe(id: CircuitId, term: string, holder: string): void {
+    this.board.markProbed(id, 0);
+    void this.store.run(RELEASE_PROBE, [probeKey(id, term)], [holder]);
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      await this.sync();
+      await sleep(PERIOD_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  private async exchange(): Promise<void> {
+    if (!this.store.isShared) return;
+    if (performance.now() - this.retoldMs > RETELL_MS) {
+      this.board.tellAll();
+      this.retoldMs = performance.now();
+    }
+    const circuits = this.board.takeNews();
+    const models = this.answers.takeNews();
+    let told = JSON.stringify({ circuits: circuits.map(toStore), models });
+    for (;;) {
+      const sentMs = Date.now();
+      const answer = await this.store.run(SYNC, KEYS, [told, this.cursor]);
+      if (!Array.isArray(answer)) return this.board.keepNews(circuits);
+      const [databaseMs, cursor, isMore, ...records] = answer as [string, string, number, ...string[]];
+      // The store's clock at about the middle of the question.
+      this.board.aheadMs = Math.round(Number(databaseMs) - (sentMs + Date.now()) / 2);
+      this.cursor = cursor;
+      this.learn(records);
+      if (isMore !== 1) return;
+      told = JSON.stringify({ circuits: [], models: [] });
+    }
+  }
+
+  private learn(records: readonly string[]): void {
+    for (let at = 0; at + 1 < records.length; at += 2) {
+      const [name = '', record = ''] = records.slice(at, at + 2);
+      const stored: unknown = JSON.parse(record);
+      if (name.startsWith('m')) {
+        this.answers.learn({ model: name.slice(1), sums: stored as FadingSums } satisfies ModelNews);
+      } else {
+        this.board.learn(fromStore(name.slice(1), stored as StoredCircuit));
+      }
+    }
+  }
+}
+
+function probeKey({ provider, keyId, model }: CircuitId, term: string): string {
+  return `circuit-probe:${term}:${JSON.stringify([provider, keyId, model])}`;
+}
+
+function toStore({ name, stamp, phase, tallies, lastFailure }: CircuitNews): StoredCircuit & { n: string } {
+  return {
+    n: name,
+    s: stamp,
+    p: JSON.stringify(phase),
+    c: Object.fromEntries(
+      tallies.map(({ term, slot, successes, failures }) => [`${term}|${slot}`, [successes, failures]]),
+    ),
+    ...(lastFailure && { f: [lastFailure.class, lastFailure.atMs] as const }),
+  };
+}
+
+function fromStore(name: string, { s, p, c, f }: StoredCircuit): CircuitNews {
+  const tallies = Object.entries(c).map(([at, [successes, failures]]): Tally => {
+    const [term = '', slot] = at.split('|');
+    return { term, slot: Number(slot), successes, failures };
+  });
+  const lastFailure = f ? ({ class: f[0], atMs: f[1] } as LastFailure) : null;
+  return { name, stamp: s, phase: JSON.parse(p) as Phase, tallies, lastFailure };
+}
