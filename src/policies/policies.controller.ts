@@ -1,8 +1,8 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import { Project } from '../api-keys/principal.js';
-import { ApiError } from '../http/api-error.js';
 import { listReply, parsePaging } from '../http/paging.js';
+import { parseVersion } from './parse-version.js';
 import { PolicyDto } from './policy.dto.js';
 import { PolicyDeletedDto, PolicyListDto, PolicyReplyDto } from './policy-reply.dto.js';
 import { toPolicyReply } from './policy-reply.js';
@@ -64,11 +64,22 @@ export class PoliciesController {
       projectId,
       name,
       limit + 1,
-      after === null ? null : toVersion(after, 'after'),
+      after === null ? null : parseVersion(after, 'after'),
     );
     return listReply(rows.slice(0, limit).map(toPolicyReply), rows.length > limit, (policy) =>
       String(policy.version),
     );
+  }
+
+  @Get(':name/versions/:version')
+  @ApiOperation({ summary: 'Read one version of a policy, also of a deleted one' })
+  @ApiOkResponse({ type: PolicyReplyDto })
+  async version(
+    @Project() projectId: string,
+    @Param('name') name: string,
+    @Param('version') version: string,
+  ) {
+    return toPolicyReply(await this.policies.version(projectId, name, parseVersion(version, 'version')));
   }
 
   @Post(':name/versions/:version/restore')
@@ -80,13 +91,6 @@ export class PoliciesController {
     @Param('name') name: string,
     @Param('version') version: string,
   ) {
-    return toPolicyReply(await this.policies.restore(projectId, name, toVersion(version, 'version')));
+    return toPolicyReply(await this.policies.restore(projectId, name, parseVersion(version, 'version')));
   }
-}
-
-function toVersion(text: string, param: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) {
-    throw new ApiError('invalid_value', `${param} must be the number of a version, such as 1.`, { param });
-  }
-  return Number(text);
 }

@@ -3,11 +3,13 @@ import { ProvidersModule } from '../providers/providers.module.js';
 import { PoliciesController } from './policies.controller.js';
 import { PoliciesRepository } from './policies.repository.js';
 import { PoliciesService } from './policies.service.js';
+import { PolicyLabController } from './policy-lab.controller.js';
+import { PolicyLabService } from './policy-lab.service.js';
 
 @Module({
   imports: [ProvidersModule],
-  controllers: [PoliciesController],
-  providers: [PoliciesService, PoliciesRepository],
+  controllers: [PoliciesController, PolicyLabController],
+  providers: [PoliciesService, PoliciesRepository, PolicyLabService],
   exports: [PoliciesService],
 })
 export class PoliciesModule {}

@@ -84,14 +84,24 @@ export class PoliciesService implements OnApplicationBootstrap {
     return rows;
   }
 
+  /** One version, also of a deleted policy. Throws `unknown_policy` if it never was. */
+  async version(projectId: string, name: string, version: number, param = 'version'): Promise<PolicyRow> {
+    const row = isPolicyName(name) ? await this.repository.findVersion(projectId, name, version) : undefined;
+    if (row) return row;
+    throw new ApiError('unknown_policy', `Policy '${name.slice(0, 64)}' has no version ${version}.`, {
+      param,
+    });
+  }
+
   /** Makes an old version the newest again, as a new version. */
   async restore(projectId: string, name: string, version: number): Promise<PolicyRow> {
-    const old = isPolicyName(name) ? await this.repository.findVersion(projectId, name, version) : undefined;
-    if (!old)
-      throw new ApiError('unknown_policy', `Policy '${name}' has no version ${version}.`, {
-        param: 'version',
-      });
+    const old = await this.version(projectId, name, version);
     return this.put(projectId, name, old.body);
+  }
+
+  /** The chain of a policy that need not be kept anywhere. Throws an ApiError when it is wrong. */
+  async chainOf(projectId: string, name: string, body: unknown): Promise<Chain> {
+    return chainOfPolicy(checkPolicy(name, body), name, 'steps', this.surroundings(projectId));
   }
 
   /** Jobs that began with it run on. Throws when there is none, or it stands in the config file. */
