@@ -32,11 +32,14 @@ export interface AppConfig {
   readonly policies: ReadonlyMap<string, unknown>;
 }
 
+/** The wire formats that Baton speaks. */
+export const WIRE_FORMATS = ['openai', 'gemini'] as const;
+export type WireFormat = (typeof WIRE_FORMATS)[number];
+
 /** One provider: who serves models, where, with which keys. */
 export interface ProviderConfig {
   readonly name: string;
-  /** The wire format. */
-  readonly kind: 'openai' | 'sim';
+  readonly kind: WireFormat | 'sim';
   /** Without a trailing slash, with its version path: `https://api.openai.com/v1`. Empty for `sim`. */
   readonly baseUrl: string;
   /** At least one, but for providers without keys (`sim`, a local server), where it may be empty. */

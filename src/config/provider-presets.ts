@@ -1,8 +1,11 @@
 /** The providers that Baton knows by name. Setting a provider's key in the environment switches it on; nothing else is needed. */
+import type { WireFormat } from './config.js';
 
 /** What is fixed about a known provider: where it is, which variable holds its key, and a model to begin with. */
 export interface ProviderPreset {
-  /** Base URL of its OpenAI-compatible API with the version path, without a trailing slash. */
+  /** The wire format; absent means OpenAI's. */
+  readonly kind?: WireFormat;
+  /** Base URL of its API with the version path, without a trailing slash. */
   readonly baseUrl: string;
   /** The environment variable that holds its key. */
   readonly keyEnv: string;
@@ -11,9 +14,8 @@ export interface ProviderPreset {
 }
 
 /**
- * Known providers by the name that stands before the `/` of a model. Every one of them speaks OpenAI's wire format at this
- * address. Providers whose address holds something of the customer's (Azure, Bedrock, Vertex, local servers) stand in the
- * config file instead.
+ * Known providers by the name that stands before the `/` of a model. Providers whose address holds something of the customer's
+ * (Azure, Bedrock, Vertex, local servers) stand in the config file instead.
  */
 export const PROVIDER_PRESETS: Readonly<Record<string, ProviderPreset>> = {
   openai: { baseUrl: 'https://api.openai.com/v1', keyEnv: 'OPENAI_API_KEY', exampleModel: 'gpt-4o-mini' },
@@ -23,7 +25,8 @@ export const PROVIDER_PRESETS: Readonly<Record<string, ProviderPreset>> = {
     exampleModel: 'claude-haiku-4-5',
   },
   gemini: {
-    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    kind: 'gemini',
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
     keyEnv: 'GEMINI_API_KEY',
     exampleModel: 'gemini-2.5-flash-lite',
   },

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { ProviderConfig, ProviderKey, CallLimits } from './config.js';
+import {
+  WIRE_FORMATS,
+  type CallLimits,
+  type ProviderConfig,
+  type ProviderKey,
+  type WireFormat,
+} from './config.js';
 import type { Environment } from './environment.js';
 import { PROVIDER_PRESETS } from './provider-presets.js';
 import { withoutAbsent, type Section } from './section.js';
@@ -26,7 +32,13 @@ export function readProviders(
     if (section.has(name)) continue;
     const apiKeys = keysOf(name, environmentKey(preset.keyEnv, environment));
     if (apiKeys.length > 0)
-      providers.set(name, { name, kind: 'openai', baseUrl: preset.baseUrl, apiKeys, protect: true });
+      providers.set(name, {
+        name,
+        kind: preset.kind ?? 'openai',
+        baseUrl: preset.baseUrl,
+        apiKeys,
+        protect: true,
+      });
   }
   for (const name of section.names()) {
     const provider = readProvider(name, section, environment, warnings);
@@ -54,10 +66,9 @@ function readProvider(
   }
   const section = providers.section(name);
   section.allowOnly(FIELDS);
-  const kind = section.text('kind') ?? 'openai';
-  if (kind !== 'openai') section.problem('kind', 'must be openai');
-
   const preset = Object.hasOwn(PROVIDER_PRESETS, name) ? PROVIDER_PRESETS[name] : undefined;
+  const kind = readKind(section) ?? preset?.kind ?? 'openai';
+
   const ownUrl = readBaseUrl(section);
   const baseUrl = ownUrl ?? preset?.baseUrl;
   if (baseUrl === undefined) {
@@ -77,7 +88,15 @@ function readProvider(
     return null;
   }
   const protect = section.boolean('protect') ?? true;
-  return { name, kind: 'openai', baseUrl, apiKeys, protect, ...(limits === undefined ? {} : { limits }) };
+  return { name, kind, baseUrl, apiKeys, protect, ...(limits === undefined ? {} : { limits }) };
+}
+
+function readKind(section: Section): WireFormat | undefined {
+  const written = section.text('kind');
+  const kind = WIRE_FORMATS.find((format) => format === written);
+  if (written !== undefined && kind === undefined)
+    section.problem('kind', `must be one of ${WIRE_FORMATS.join(', ')}`);
+  return kind;
 }
 
 function readBaseUrl(section: Section): string | undefined {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AppConfig } from './config.js';
+import { WIRE_FORMATS } from './config.js';
 import { readConfig } from './read-config.js';
 
 let folder: string;
@@ -239,7 +240,7 @@ describe('providers', () => {
       'base_url: must not have a ? or #; give the path only, such as https://host/v1',
     ],
     ['{ api_key: hidden }', 'base_url: is missing; give the URL before /chat/completions'],
-    ['{ base_url: "http://x", kind: soap }', 'kind: must be openai'],
+    ['{ base_url: "http://x", kind: soap }', `kind: must be one of ${WIRE_FORMATS.join(', ')}`],
     [
       '{ base_url: "http://x", api_key: 12345 }',
       'api_key: must be quoted text of visible ASCII characters without blanks',

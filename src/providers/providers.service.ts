@@ -19,6 +19,7 @@ import {
   type WireRequest,
 } from './adapter.js';
 import { Catalogue } from './catalogue.js';
+import { geminiAdapter } from './gemini.js';
 import { openaiAdapter } from './openai.js';
 import { toBody, toMessage } from './plain-text.js';
 import { simulate } from './sim.js';
@@ -30,6 +31,7 @@ export const MAX_RESPONSE_BYTES = 32 * 2 ** 20;
 /** The wire format of each kind of provider; `sim` speaks OpenAI's, without a network between. */
 const ADAPTERS: Readonly<Record<ProviderConfig['kind'], Adapter>> = {
   openai: openaiAdapter,
+  gemini: geminiAdapter,
   sim: openaiAdapter,
 };
 
