@@ -1,101 +1,26 @@
-import type { Chain, Step } from './chain.js';
-import { FAILURE_CLASSES, type FailureClass, FAILURES, type Outcome } from './failure.js';
-import { nextAction, type PastAttempt } from './next-action.js';
-import type { Situation } from './situation.js';
-
-/** Times in these tables are milliseconds since the job's start. */
-const START = 1_800_000_000_000;
-const SECOND = 1_000;
-const HOUR = 3_600 * SECOND;
-const DAY = 24 * HOUR;
-
-const step = (model: string, more: Partial<Step> = {}): Step => ({
-  model,
-  retries: 0,
-  timeoutMs: 120 * SECOND,
-  patienceMs: 0,
-  overrides: {},
-  on: {},
-  expect: null,
-  ...more,
-});
-const chain = (steps: readonly Step[], more: Partial<Chain> = {}): Chain => ({
-  steps,
-  rounds: 3,
-  maxAttempts: 10,
-  plan: null,
-  ...more,
-});
-const A = step('a/x');
-const B = step('b/y');
-const C = step('c/z');
-const THREE = chain([A, B, C]);
-
-interface More {
-  readonly step?: number;
-  readonly round?: number;
-  readonly at?: number;
-  readonly retryAfterMs?: number;
-}
-const attempt = (outcome: Outcome, name: FailureClass | null, more: More): PastAttempt => ({
-  step: more.step ?? 0,
-  round: more.round ?? 0,
-  outcome,
-  class: name,
-  retryAfterMs: more.retryAfterMs ?? null,
-  keyId: null,
-  endedAtMs: START + (more.at ?? 0),
-});
-const failed = (name: FailureClass, more: More = {}): PastAttempt => attempt('failed', name, more);
-const skipped = (name: FailureClass, more: More = {}): PastAttempt => attempt('skipped', name, more);
-const ended = (outcome: Outcome, more: More = {}): PastAttempt => attempt(outcome, null, more);
-
-/** What is asked: by default right after the last attempt, a day before the deadline. */
-interface Asked {
-  readonly now?: number;
-  readonly deadline?: number;
-  readonly seed?: number;
-}
-const situation = (asked: Chain, attempts: readonly PastAttempt[], more: Asked = {}): Situation => ({
-  chain: asked,
-  attempts,
-  nowMs: more.now === undefined ? (attempts.at(-1)?.endedAtMs ?? START) : START + more.now,
-  deadlineMs: START + (more.deadline ?? DAY),
-  seed: more.seed ?? 42,
-  keyCounts: [],
-  isRoom: false,
-});
-
-/** Matches a moment from `from` to `to`, in milliseconds since the job's start. */
-const between = (from: number, to: number): unknown => ({
-  asymmetricMatch: (value: unknown) =>
-    typeof value === 'number' && value >= START + from && value <= START + to && Number.isInteger(value),
-  toString: () => 'between',
-  toAsymmetricMatcher: () => `from ${START + from} to ${START + to}`,
-});
-const reason = (pattern: RegExp): unknown => expect.stringMatching(pattern);
-
-const call = (at: number, round: number, more: object = {}): object => ({
-  type: 'call',
-  step: at,
-  round,
-  ...more,
-});
-const wait = (at: number, round: number, untilMs: unknown, more: object = {}): object => ({
-  type: 'wait',
-  step: at,
-  round,
-  untilMs,
-  ...more,
-});
-const fail = (index: number, why: unknown): object => ({
-  type: 'fail',
-  attempt: index,
-  decision: 'stop',
-  reason: why,
-});
-
-type Case = readonly [name: string, asked: Situation, expected: object];
+import { FAILURE_CLASSES, FAILURES } from './failure.js';
+import { nextAction } from './next-action.js';
+import {
+  A,
+  B,
+  between,
+  C,
+  call,
+  type Case,
+  chain,
+  DAY,
+  ended,
+  fail,
+  failed,
+  HOUR,
+  reason,
+  SECOND,
+  situation,
+  skipped,
+  step,
+  THREE,
+  wait,
+} from '../../test/support/routing-cases.js';
 
 const beginnings: readonly Case[] = [
   [
@@ -220,193 +145,6 @@ const interruptions: readonly Case[] = [
   ],
 ];
 
-const RETRYING = chain([step('a/x', { retries: 2 }), B]);
-const retries: readonly Case[] = [
-  [
-    'without retries a failure goes on at once, with no backoff',
-    situation(THREE, [failed('rate_limited')]),
-    call(1, 0, { decision: 'next', reason: 'rate_limited: on to b/y' }),
-  ],
-  [
-    'the first retry waits up to half a second',
-    situation(RETRYING, [failed('overloaded')]),
-    wait(0, 0, between(0, 500), {
-      decision: 'retry',
-      reason: reason(/^overloaded: retry 1 of 2 in \d+ ms$/),
-    }),
-  ],
-  [
-    'the second retry waits up to a second (and this seed draws nearly all of it)',
-    situation(RETRYING, [failed('overloaded'), failed('timeout', { at: 5 * SECOND })], { seed: 7 }),
-    wait(0, 0, between(5_990, 6_000), { reason: reason(/^timeout: retry 2 of 2 in 99\d ms$/) }),
-  ],
-  [
-    'a retry whose wait is over is called',
-    situation(RETRYING, [failed('overloaded')], { now: 500 }),
-    call(0, 0, { decision: 'retry', reason: reason(/^overloaded: retry 1 of 2 in \d+ ms$/) }),
-  ],
-  [
-    'when its retries are used up the next model is called at once',
-    situation(RETRYING, [failed('overloaded'), failed('overloaded'), failed('overloaded', { at: 9 })]),
-    call(1, 0, { decision: 'next', reason: 'overloaded: 2 of 2 retries used; on to b/y' }),
-  ],
-  [
-    'a class that retries do not apply to goes on at once',
-    situation(RETRYING, [failed('unauthorized')]),
-    call(1, 0, { decision: 'next', reason: 'unauthorized: on to b/y' }),
-  ],
-  [
-    'a class that retries do not apply to by default is retried where the policy says so',
-    situation(chain([step('a/x', { retries: 1, on: { malformed: 'retry' } }), B]), [failed('malformed')]),
-    wait(0, 0, between(0, 500), { decision: 'retry' }),
-  ],
-  [
-    'a policy that says retry without retries goes on',
-    situation(chain([step('a/x', { on: { malformed: 'retry' } }), B]), [failed('malformed')]),
-    call(1, 0, { decision: 'next', reason: 'malformed: on to b/y' }),
-  ],
-  [
-    'a policy that says next leaves the retries of the step unused',
-    situation(chain([step('a/x', { retries: 2, on: { timeout: 'next' } }), B]), [failed('timeout')]),
-    call(1, 0, { decision: 'next' }),
-  ],
-  [
-    "one step's rule is not another's",
-    situation(chain([step('a/x', { on: { timeout: 'stop' } }), step('b/y', { retries: 1 })]), [
-      failed('overloaded'),
-      failed('timeout', { step: 1 }),
-    ]),
-    wait(1, 0, between(0, 500), { decision: 'retry' }),
-  ],
-  [
-    'a failure that was not retried uses up no retry',
-    situation(chain([step('a/x', { retries: 1, on: { overloaded: 'wait' } }), B]), [
-      failed('overloaded'),
-      failed('timeout'),
-    ]),
-    wait(0, 0, between(0, 500), { reason: reason(/^timeout: retry 1 of 1 in /) }),
-  ],
-  [
-    'the retries of a step begin anew in each round',
-    situation(chain([step('a/x', { retries: 1 })]), [
-      failed('overloaded'),
-      failed('overloaded'),
-      failed('overloaded', { round: 1 }),
-    ]),
-    wait(0, 1, between(0, 500), { reason: reason(/^overloaded: retry 1 of 1 in /) }),
-  ],
-  [
-    'the retries of the second step are its own',
-    situation(chain([step('a/x', { retries: 1 }), step('b/y', { retries: 1 })]), [
-      failed('timeout'),
-      failed('timeout'),
-      failed('timeout', { step: 1 }),
-    ]),
-    wait(1, 0, between(0, 500)),
-  ],
-  [
-    'a skipped model can be retried where the policy says so',
-    situation(chain([step('a/x', { retries: 1, on: { locally_limited: 'retry' } }), B]), [
-      skipped('locally_limited', { retryAfterMs: 450 }),
-    ]),
-    wait(0, 0, between(450, 500), { decision: 'retry' }),
-  ],
-];
-
-const ALONE = chain([step('a/x', { retries: 2 })]);
-const retryAfters: readonly Case[] = [
-  [
-    'a retry comes no sooner than Retry-After, and at most a tenth later',
-    situation(ALONE, [failed('rate_limited', { retryAfterMs: 60 * SECOND })]),
-    wait(0, 0, between(60_000, 66_000), {
-      decision: 'retry',
-      reason: reason(/^rate_limited: retry 1 of 2 in /),
-    }),
-  ],
-  [
-    'a negative Retry-After is as none',
-    situation(RETRYING, [failed('rate_limited', { retryAfterMs: -30 * SECOND })]),
-    wait(0, 0, between(0, 500)),
-  ],
-  [
-    'a Retry-After that is over when the question comes is called at once',
-    situation(ALONE, [failed('rate_limited', { retryAfterMs: SECOND })], { now: HOUR }),
-    call(0, 0, { decision: 'retry' }),
-  ],
-  [
-    'a retry that Retry-After moves behind the deadline gives way to the next model',
-    situation(RETRYING, [failed('rate_limited', { at: 900, retryAfterMs: 90 })], { deadline: SECOND }),
-    call(1, 0, {
-      decision: 'next',
-      reason: "rate_limited: a retry would come after the job's deadline; on to b/y",
-    }),
-  ],
-  [
-    'Retry-After holds nobody up but its own model',
-    situation(THREE, [failed('rate_limited', { retryAfterMs: HOUR })]),
-    call(1, 0, { decision: 'next' }),
-  ],
-  [
-    'a round waits for the first model that may be called again, and begins with it',
-    situation(THREE, [
-      failed('rate_limited', { retryAfterMs: 300 * SECOND }),
-      failed('rate_limited', { step: 1, retryAfterMs: 60 * SECOND }),
-      failed('rate_limited', { step: 2, retryAfterMs: 120 * SECOND }),
-    ]),
-    wait(1, 1, between(60_000, 66_000), {
-      decision: 'wait',
-      reason: reason(/; passed over: a\/x \(rate_limited, asked for more time\)$/),
-    }),
-  ],
-  [
-    'when the question comes late the round begins with the first model that is open by then',
-    situation(
-      THREE,
-      [
-        failed('rate_limited', { retryAfterMs: 300 * SECOND }),
-        failed('rate_limited', { step: 1, retryAfterMs: 60 * SECOND }),
-        failed('unauthorized', { step: 2 }),
-      ],
-      { now: 300 * SECOND },
-    ),
-    call(0, 1, { decision: 'wait' }),
-  ],
-  [
-    'a model whose Retry-After runs on is passed over in the next round',
-    situation(THREE, [
-      failed('overloaded'),
-      failed('rate_limited', { step: 1, retryAfterMs: HOUR }),
-      failed('overloaded', { step: 2 }),
-      failed('overloaded', { round: 1, at: 5 * SECOND }),
-    ]),
-    call(2, 1, {
-      decision: 'next',
-      reason: 'overloaded: on to c/z; passed over: b/y (rate_limited, asked for more time)',
-    }),
-  ],
-  [
-    'a wait over for all models that is itself shorter than the backoff waits for the backoff',
-    situation(chain([A]), [failed('rate_limited', { retryAfterMs: 10 })]),
-    wait(0, 1, between(1_000, 2_000)),
-  ],
-  [
-    'a job fails at once when all models ask for more time than it has',
-    situation(chain([A, B]), [
-      failed('rate_limited', { retryAfterMs: 48 * HOUR }),
-      failed('rate_limited', { step: 1, retryAfterMs: 72 * HOUR }),
-    ]),
-    fail(
-      1,
-      "rate_limited: no model is left in round 1 of 3; the next possible call would be after the job's deadline",
-    ),
-  ],
-  [
-    'a huge Retry-After is bounded and ends the job in good order',
-    situation(chain([A]), [failed('rate_limited', { retryAfterMs: Number.MAX_VALUE })]),
-    fail(0, reason(/after the job's deadline$/)),
-  ],
-];
-
 const WAITING = chain([step('a/x', { on: { overloaded: 'wait', unauthorized: 'wait' } }), B]);
 const rules: readonly Case[] = [
   [
@@ -476,125 +214,6 @@ const rules: readonly Case[] = [
   ],
 ];
 
-const rounds: readonly Case[] = [
-  [
-    'when the chain is through and something can heal, another round comes after a backoff',
-    situation(THREE, [
-      failed('overloaded'),
-      failed('timeout', { step: 1 }),
-      failed('server_error', { step: 2 }),
-    ]),
-    wait(0, 1, between(1_000, 2_000), {
-      decision: 'wait',
-      reason: reason(
-        /^server_error: no model is left in round 1 of 3; round 2 begins with a\/x in [\d.]+ s because overloaded can heal$/,
-      ),
-    }),
-  ],
-  [
-    'when its wait is over the round begins, with the same decision and reason',
-    situation(chain([A]), [failed('overloaded')], { now: 2 * SECOND }),
-    call(0, 1, {
-      decision: 'wait',
-      reason: reason(
-        /^overloaded: no model is left in round 1 of 3; round 2 begins with a\/x in [\d.]+ s because overloaded can heal$/,
-      ),
-    }),
-  ],
-  [
-    'the backoff doubles with each round',
-    situation(chain([A]), [failed('overloaded'), failed('overloaded', { round: 1 })]),
-    wait(0, 2, between(1_000, 4_000)),
-  ],
-  [
-    'after the last round the job fails with the last failure',
-    situation(chain([A, B], { rounds: 1 }), [failed('overloaded'), failed('timeout', { step: 1 })]),
-    fail(1, 'timeout: no model is left in round 1 of 1, which was the last'),
-  ],
-  [
-    'when nothing can heal the job fails though rounds are left',
-    situation(chain([A, B]), [failed('unauthorized'), failed('model_not_found', { step: 1 })]),
-    fail(1, 'model_not_found: no model is left in round 1 of 3, and none of the failures can heal'),
-  ],
-  [
-    'a round begins with the first model that can heal',
-    situation(THREE, [
-      failed('unauthorized'),
-      failed('overloaded', { step: 1 }),
-      failed('invalid_request', { step: 2 }),
-    ]),
-    wait(1, 1, between(1_000, 2_000), {
-      reason: reason(/because overloaded can heal; passed over: a\/x \(unauthorized\)$/),
-    }),
-  ],
-  [
-    'a long row of models that are passed over is named in part',
-    situation(chain([A, A, A, A, A, B]), [
-      ...[0, 1, 2, 3, 4].map((index) => failed('refused', { step: index })),
-      failed('empty', { step: 5 }),
-    ]),
-    wait(5, 1, between(1_000, 2_000), {
-      reason: reason(/; passed over: a\/x \(refused\), a\/x \(refused\), a\/x \(refused\), 2 more$/),
-    }),
-  ],
-  [
-    'models that cannot heal are passed over within a later round',
-    situation(THREE, [
-      failed('overloaded'),
-      failed('unauthorized', { step: 1 }),
-      failed('overloaded', { step: 2 }),
-      failed('overloaded', { round: 1 }),
-    ]),
-    call(2, 1, { reason: 'overloaded: on to c/z; passed over: b/y (unauthorized)' }),
-  ],
-  [
-    'a later round is through when only models that cannot heal are left in it',
-    situation(THREE, [
-      failed('overloaded'),
-      failed('unauthorized', { step: 1 }),
-      skipped('incompatible', { step: 2 }),
-      failed('overloaded', { round: 1 }),
-    ]),
-    wait(0, 2, between(1_000, 4_000)),
-  ],
-  [
-    "a model's newest failure counts: what healed once may be past healing now",
-    situation(chain([A, B]), [
-      failed('overloaded'),
-      failed('unauthorized', { step: 1 }),
-      failed('quota_exhausted', { round: 1 }),
-    ]),
-    fail(2, reason(/none of the failures can heal$/)),
-  ],
-  [
-    'a wait that used up the retries still leads to a round',
-    situation(chain([step('a/x', { retries: 1 })]), [failed('timeout'), failed('timeout')]),
-    wait(0, 1, between(1_000, 2_000), {
-      reason: reason(
-        /^timeout: 1 of 1 retries used; no model is left in round 1 of 3; round 2 begins with a\/x/,
-      ),
-    }),
-  ],
-  [
-    'our own backoff leaves time for another call before the deadline',
-    situation(chain([A]), [failed('overloaded')], { deadline: 1_500 }),
-    wait(0, 1, between(0, 750)),
-  ],
-  [
-    'a later question does not find a step that the round had given up',
-    situation(
-      chain([A, B]),
-      [
-        failed('overloaded'),
-        failed('rate_limited', { step: 1, retryAfterMs: 5 * SECOND }),
-        failed('overloaded', { round: 1, at: 3 * SECOND }),
-      ],
-      { now: HOUR },
-    ),
-    call(0, 2, { decision: 'wait' }),
-  ],
-];
-
 const bounds: readonly Case[] = [
   [
     'the last call allowed is followed by none',
@@ -656,10 +275,7 @@ describe.each([
   ['the beginning', beginnings],
   ['the end', endings],
   ['an interruption', interruptions],
-  ['retries', retries],
-  ['Retry-After', retryAfters],
   ["the policy's rules", rules],
-  ['rounds', rounds],
   ['bounds', bounds],
 ])('next action, %s:', (_, cases) => {
   it.each(cases)('%s', (_name, asked, expected) => {
