@@ -169,12 +169,17 @@ export async function closeOpenAttempts(
     where job_id = any(${jobIds}::uuid[]) and outcome is null`.execute(db);
 }
 
-/** The columns of a job that sum up its attempts; every attempt's tokens and cost count, not only the last one's. */
+/**
+ * The columns of a job that sum up its attempts; every attempt's tokens and cost count, not only the last one's. The cost is
+ * that of all of them or none: null if one that is paid for (it has usage, or it succeeded) has a cost that nobody knows.
+ */
 export function totalsOf(jobId: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`(attempt_count, fell_back, input_tokens, output_tokens, total_tokens, cached_input_tokens,
       cache_write_tokens, reasoning_tokens, cost_micros) = (
     select count(*), coalesce(max(step) > 0, false), sum(input_tokens), sum(output_tokens), sum(total_tokens),
-      sum(cached_input_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_micros)
+      sum(cached_input_tokens), sum(cache_write_tokens), sum(reasoning_tokens),
+      case when bool_or(cost_micros is null and (total_tokens is not null or outcome = 'succeeded')) then null
+        else sum(cost_micros) end
     from attempts where job_id = ${jobId})`;
 }
 
