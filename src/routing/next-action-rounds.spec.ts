@@ -100,6 +100,19 @@ const rounds: readonly Case[] = [
     wait(0, 2, between(1_000, 4_000)),
   ],
   [
+    'a request that is too long for a model stays too long: it is not tried in another round',
+    situation(chain([A, B]), [failed('context_length_exceeded'), failed('overloaded', { step: 1 })]),
+    wait(1, 1, between(1_000, 2_000), { reason: reason(/; passed over: a\/x \(context_length_exceeded\)$/) }),
+  ],
+  [
+    'a request that is too long for all models ends the job',
+    situation(chain([A, B]), [
+      failed('context_length_exceeded', { retryAfterMs: SECOND }),
+      failed('context_length_exceeded', { step: 1 }),
+    ]),
+    fail(1, reason(/^context_length_exceeded: .* and none of the failures can heal$/)),
+  ],
+  [
     "a model's newest failure counts: what healed once may be past healing now",
     situation(chain([A, B]), [
       failed('overloaded'),

@@ -216,6 +216,26 @@ const rules: readonly Case[] = [
 
 const bounds: readonly Case[] = [
   [
+    'a primary with another behind it is called once, though nothing else is known to work',
+    situation(chain([A, B], { rounds: 1 }), [failed('server_error')]),
+    call(1, 0, { decision: 'next' }),
+  ],
+  [
+    "a call's end and the job's are never the same moment, a second before the deadline",
+    situation(chain([step('a/x', { timeoutMs: SECOND })]), [], { now: 0, deadline: SECOND }),
+    call(0, 0, { timeoutMs: 900 }),
+  ],
+  [
+    "a call's end and the job's are never the same moment, a day before the deadline",
+    situation(chain([step('a/x', { timeoutMs: DAY })]), []),
+    call(0, 0, { timeoutMs: DAY - SECOND }),
+  ],
+  [
+    'the deadline goes before what is left of rounds and calls',
+    situation(chain([A], { rounds: 99, maxAttempts: 99 }), [failed('timeout', { at: DAY - 1 })]),
+    fail(0, reason(/after the job's deadline$/)),
+  ],
+  [
     'the last call allowed is followed by none',
     situation(chain([A, B, C], { maxAttempts: 2 }), [failed('timeout'), failed('timeout', { step: 1 })]),
     fail(1, 'timeout; all calls that the chain allows are made (2)'),
