@@ -24,7 +24,7 @@ import {
 import { classifyGoogleError } from './gemini-failure.js';
 import { findGeminiFlaw, toChatCompletion } from './gemini-reply.js';
 import { toChatBody, whyNotChat } from './gemini-request.js';
-import { at, isObject, parseJson, type JsonObject } from './json.js';
+import { at, parseJson, type JsonObject } from './json.js';
 import { readReply, tellRefusal, toTokenCount } from './read-reply.js';
 import { readDuration, readRetryAfter } from './retry-after.js';
 
@@ -56,7 +56,7 @@ export const geminiAdapter: Adapter = {
     const read = readReply(reply);
     if ('class' in read) return flawed(read, reply, null);
     const { body } = read;
-    if (isObject(body.error)) return geminiAdapter.toFailure(reply, nowMs);
+    if (body.error !== undefined && body.error !== null) return geminiAdapter.toFailure(reply, nowMs);
     const usage = geminiAdapter.toUsage(body);
     const isChat = endpoint === '/v1/chat/completions';
     const answer = isChat ? toChatCompletion(body, usage, nowMs) : toEmbeddingList(body, usage);
