@@ -13,6 +13,9 @@ import { JobsProcessor } from './jobs.processor.js';
 import { JobsRepository } from './jobs.repository.js';
 import { JobsService } from './jobs.service.js';
 import { LeaseKeeper } from './lease-keeper.js';
+import { PolicyStatsController } from './policy-stats.controller.js';
+import { PolicyStatsRepository } from './policy-stats.repository.js';
+import { PolicyStatsService } from './policy-stats.service.js';
 
 @Module({})
 export class JobsModule {
@@ -20,14 +23,14 @@ export class JobsModule {
     return {
       module: JobsModule,
       imports: [PoliciesModule, ProvidersModule, WebhooksModule.forRoot(roles)],
-      controllers: roles.api ? [JobsController] : [],
+      controllers: roles.api ? [JobsController, PolicyStatsController] : [],
       providers: [
         JobsRepository,
         JobRunsRepository,
         JobSweepsRepository,
         JobEndings,
         JobWaiter,
-        ...(roles.api ? [JobsService] : []),
+        ...(roles.api ? [JobsService, PolicyStatsService, PolicyStatsRepository] : []),
         ...(roles.worker ? [JobsProcessor, JobRunner, LeaseKeeper, JobSweeper] : []),
       ],
     };
