@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { WireReply, WireRequest } from './adapter.js';
-import { at, isObject, objectsOf, parseJson, type JsonObject } from './json.js';
+import { at, isObject, parseJson } from './json.js';
+import { answerBody, answerLast, refusal, say, type SimCall, type SimReply } from './sim-answer.js';
 
 /** The models of `sim` by name, and what each does. */
 export const SIM_MODELS: Readonly<Record<string, { readonly does: string; readonly act: Act }>> = {
@@ -75,22 +76,6 @@ export async function simulate(
   };
 }
 
-interface SimCall {
-  /** The endpoint without `/v1`. */
-  readonly path: string;
-  readonly model: string;
-  readonly body: JsonObject;
-  readonly attemptId: string;
-}
-
-interface SimReply {
-  readonly status: number;
-  /** A text is sent as it is, an object as JSON. */
-  readonly body?: string | JsonObject;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly delayMs?: number;
-}
-
 type Act = (call: SimCall) => SimReply;
 
 function findModel(name: string): Act | undefined {
@@ -102,10 +87,6 @@ function noSuchModel(call: SimCall): SimReply {
   return refusal(404, 'model_not_found', call, `is no model of it; there are ${list.join(', ')}`);
 }
 
-function answerLast(call: SimCall): SimReply {
-  return { status: 200, body: answerBody(call, { text: say(call, `answers: ${lastWords(call.body)}`) }) };
-}
-
 function failing(call: SimCall): SimReply {
   return refusal(500, 'server_error', call, 'always fails, on purpose');
 }
@@ -113,115 +94,6 @@ function failing(call: SimCall): SimReply {
 /** Decided by the attempt, so that a retry may be luckier and a test can count on what it got. */
 function isUnlucky(call: SimCall): boolean {
   return createHash('sha256').update(call.attemptId).digest().readUInt32BE(0) / 2 ** 32 < 0.3;
-}
-
-function refusal(status: number, code: string, call: SimCall, words: string): SimReply {
-  return {
-    status,
-    body: { error: { message: say(call, words), type: code, param: null, code }, simulated: true },
-  };
-}
-
-function say(call: SimCall, words: string): string {
-  return `(simulated) sim/${call.model} ${words}`;
-}
-
-/** A good answer of the call's endpoint, in OpenAI's shape; tokens are counted as a quarter of the characters. */
-function answerBody(call: SimCall, said: { text?: string; refusal?: string }): JsonObject {
-  const { text = null, refusal: refused = null } = said;
-  const input = tokensOf(JSON.stringify(call.body.messages ?? call.body.input ?? call.body.prompt ?? ''));
-  const output = tokensOf(text ?? refused ?? '');
-  const common = { model: call.model, created: Math.floor(Date.now() / 1000), simulated: true };
-  const chatUsage = {
-    prompt_tokens: input,
-    completion_tokens: output,
-    total_tokens: input + output,
-    simulated: true,
-  };
-  switch (call.path) {
-    case '/embeddings': {
-      const usage = { prompt_tokens: input, total_tokens: input, simulated: true };
-      return { object: 'list', ...common, data: embeddings(call.body.input), usage };
-    }
-    case '/completions': {
-      const choice = { index: 0, text: text ?? '', logprobs: null, finish_reason: 'stop' };
-      return {
-        id: `cmpl-${call.attemptId}`,
-        object: 'text_completion',
-        ...common,
-        choices: [choice],
-        usage: chatUsage,
-      };
-    }
-    case '/responses': {
-      const part =
-        refused === null
-          ? { type: 'output_text', text, annotations: [] }
-          : { type: 'refusal', refusal: refused };
-      const item = {
-        type: 'message',
-        id: `msg_${call.attemptId}`,
-        status: 'completed',
-        role: 'assistant',
-        content: [part],
-      };
-      const usage = {
-        input_tokens: input,
-        output_tokens: output,
-        total_tokens: input + output,
-        simulated: true,
-      };
-      return {
-        id: `resp_${call.attemptId}`,
-        object: 'response',
-        ...common,
-        status: 'completed',
-        error: null,
-        output: [item],
-        usage,
-      };
-    }
-    default: {
-      const message = { role: 'assistant', content: text, refusal: refused };
-      const choice = { index: 0, message, logprobs: null, finish_reason: 'stop' };
-      return {
-        id: `chatcmpl-${call.attemptId}`,
-        object: 'chat.completion',
-        ...common,
-        choices: [choice],
-        usage: chatUsage,
-      };
-    }
-  }
-}
-
-function lastWords(body: JsonObject): string {
-  const fromMessages = (list: unknown) =>
-    textOf(objectsOf(list).findLast((message) => message.role === 'user')?.content);
-  return fromMessages(body.messages) || fromMessages(body.input) || textOf(body.input) || textOf(body.prompt);
-}
-
-function textOf(content: unknown): string {
-  if (typeof content === 'string') return content;
-  return objectsOf(content)
-    .map((part) => (typeof part.text === 'string' ? part.text : ''))
-    .join('');
-}
-
-/** A small vector for each input, the same for the same text. */
-function embeddings(input: unknown): JsonObject[] {
-  const inputs = Array.isArray(input) ? input : [input];
-  return inputs.map((one, index) => {
-    const digest = createHash('sha256')
-      .update(JSON.stringify(one) ?? '')
-      .digest();
-    const embedding = Array.from(digest.subarray(0, 8), (byte) => byte / 127.5 - 1);
-    return { object: 'embedding', index, embedding };
-  });
-}
-
-function tokensOf(text: string): number {
-  return Math.ceil(text.length / 4);
 }
 
 /** Waits, but no longer than the time-out or the signal lets it. */
