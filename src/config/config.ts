@@ -33,7 +33,7 @@ export interface AppConfig {
 }
 
 /** The wire formats that Baton speaks. */
-export const WIRE_FORMATS = ['openai', 'gemini'] as const;
+export const WIRE_FORMATS = ['openai', 'anthropic', 'gemini'] as const;
 export type WireFormat = (typeof WIRE_FORMATS)[number];
 
 /** One provider: who serves models, where, with which keys. */

@@ -20,6 +20,7 @@ export interface ProviderPreset {
 export const PROVIDER_PRESETS: Readonly<Record<string, ProviderPreset>> = {
   openai: { baseUrl: 'https://api.openai.com/v1', keyEnv: 'OPENAI_API_KEY', exampleModel: 'gpt-4o-mini' },
   anthropic: {
+    kind: 'anthropic',
     baseUrl: 'https://api.anthropic.com/v1',
     keyEnv: 'ANTHROPIC_API_KEY',
     exampleModel: 'claude-haiku-4-5',

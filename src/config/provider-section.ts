@@ -14,6 +14,12 @@ import { withoutAbsent, type Section } from './section.js';
 const RESERVED_NAMES = ['sim', 'policy'];
 
 const FIELDS = ['kind', 'base_url', 'api_key', 'api_keys', 'limits', 'protect'];
+/** What each wire format puts after the base URL. */
+const PATHS: Readonly<Record<WireFormat, string>> = {
+  openai: '/chat/completions',
+  anthropic: '/messages',
+  gemini: '/models',
+};
 const LIMITS = ['rpm', 'tpm', 'concurrency'] as const;
 
 /**
@@ -67,13 +73,15 @@ function readProvider(
   const section = providers.section(name);
   section.allowOnly(FIELDS);
   const preset = Object.hasOwn(PROVIDER_PRESETS, name) ? PROVIDER_PRESETS[name] : undefined;
-  const kind = readKind(section) ?? preset?.kind ?? 'openai';
+  const knownKind = preset?.kind ?? 'openai';
+  const kind = readKind(section) ?? knownKind;
 
   const ownUrl = readBaseUrl(section);
-  const baseUrl = ownUrl ?? preset?.baseUrl;
+  // A known address speaks its own format: another one of the same provider is somewhere else.
+  const baseUrl = ownUrl ?? (kind === knownKind ? preset?.baseUrl : undefined);
   if (baseUrl === undefined) {
     if (!section.has('base_url'))
-      section.problem('base_url', 'is missing; give the URL before /chat/completions');
+      section.problem('base_url', `is missing; give the URL before ${PATHS[kind]}`);
     return null;
   }
   const apiKeys = keysOf(

@@ -214,6 +214,37 @@ describe('providers', () => {
     expect(providers.get('deepseek')?.baseUrl).toBe('https://proxy.example/ds');
   });
 
+  test('each known provider has its own wire format, and the file may ask for another at another address', () => {
+    const { providers } = configOf(
+      { ANTHROPIC_API_KEY: 'a', GEMINI_API_KEY: 'g', OPENAI_API_KEY: 'o' },
+      `providers:
+  gemini: { kind: openai, base_url: https://generativelanguage.googleapis.com/v1beta/openai }
+  claude: { kind: anthropic, base_url: https://proxy.example/v1 }
+  claude-compatible: { kind: openai, base_url: https://api.anthropic.com/v1 }
+  anthropic: { base_url: https://proxy.example/v1 }`,
+    );
+    const kinds = [...providers.values()].map(({ name, kind, baseUrl }) => [name, kind, baseUrl]);
+    expect(kinds).toEqual([
+      ['sim', 'sim', ''],
+      ['openai', 'openai', 'https://api.openai.com/v1'],
+      ['gemini', 'openai', 'https://generativelanguage.googleapis.com/v1beta/openai'],
+      ['claude', 'anthropic', 'https://proxy.example/v1'],
+      ['claude-compatible', 'openai', 'https://api.anthropic.com/v1'],
+      ['anthropic', 'anthropic', 'https://proxy.example/v1'],
+    ]);
+    expect(configOf({ ANTHROPIC_API_KEY: 'a' }, 'providers: {}').providers.get('anthropic')).toMatchObject({
+      kind: 'anthropic',
+      baseUrl: 'https://api.anthropic.com/v1',
+    });
+  });
+
+  test('another wire format of a known provider needs the address where it is spoken', () => {
+    write('baton.yaml', 'providers: { gemini: { kind: openai, api_key: k } }');
+    expect(readConfig({}, folder).problems).toEqual([
+      expect.stringContaining('providers.gemini.base_url: is missing; give the URL before /chat/completions'),
+    ]);
+  });
+
   test('a preset in the file takes its key from the environment, or is off with a warning', () => {
     write('baton.yaml', 'providers: { openai: {}, groq: { api_key: "${NO_KEY:-}" } }');
     const { config, warnings } = readConfig({ OPENAI_API_KEY: 'env' }, folder);

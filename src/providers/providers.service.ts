@@ -18,6 +18,7 @@ import {
   type WireReply,
   type WireRequest,
 } from './adapter.js';
+import { anthropicAdapter } from './anthropic.js';
 import { Catalogue } from './catalogue.js';
 import { geminiAdapter } from './gemini.js';
 import { openaiAdapter } from './openai.js';
@@ -31,6 +32,7 @@ export const MAX_RESPONSE_BYTES = 32 * 2 ** 20;
 /** The wire format of each kind of provider; `sim` speaks OpenAI's, without a network between. */
 const ADAPTERS: Readonly<Record<ProviderConfig['kind'], Adapter>> = {
   openai: openaiAdapter,
+  anthropic: anthropicAdapter,
   gemini: geminiAdapter,
   sim: openaiAdapter,
 };

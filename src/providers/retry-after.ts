@@ -18,14 +18,33 @@ export function readRetryAfter(headers: Headers, nowMs: number): number | null {
 
 /**
  * The wait in milliseconds until the limit that was hit is free again, from OpenAI's `x-ratelimit-reset-requests` and
- * `-tokens` (`1s`, `6m0s`, `120ms`). The limit that was hit is the one with nothing remaining; if that is not said, the one
- * that is free first. Null if nothing sensible is said: some send -1 or 0 when they do not know.
+ * `-tokens` (`1s`, `6m0s`, `120ms`). Null if nothing sensible is said: some send -1 or 0 when they do not know.
  */
 export function readRateLimitReset(headers: Headers): number | null {
   const limits = ['requests', 'tokens'].map((unit) => ({
     isUsedUp: headers[`x-ratelimit-remaining-${unit}`]?.trim() === '0',
     resetMs: readDuration(headers[`x-ratelimit-reset-${unit}`]),
   }));
+  return longestUsedUp(limits);
+}
+
+/** The same from Anthropic's `anthropic-ratelimit-*-reset`, which are dates (RFC 3339); `nowMs` is Unix time. */
+export function readAnthropicReset(headers: Headers, nowMs: number): number | null {
+  const limits = ['requests', 'tokens', 'input-tokens', 'output-tokens'].map((unit) => ({
+    isUsedUp: headers[`anthropic-ratelimit-${unit}-remaining`]?.trim() === '0',
+    resetMs: readTimestamp(headers[`anthropic-ratelimit-${unit}-reset`], nowMs),
+  }));
+  return longestUsedUp(limits);
+}
+
+interface Limit {
+  readonly isUsedUp: boolean;
+  /** 0 if it is not known. */
+  readonly resetMs: number;
+}
+
+/** The wait for the limit that was hit: the one with nothing remaining; if that is not said, the one that is free first. */
+function longestUsedUp(limits: readonly Limit[]): number | null {
   const usedUp = limits.filter((limit) => limit.isUsedUp);
   const waits = (usedUp.length > 0 ? usedUp : limits).flatMap((limit) =>
     limit.resetMs > 0 ? [limit.resetMs] : [],
@@ -60,6 +79,13 @@ function readDate(text: string | undefined, nowMs: number): number | null {
   if (text === undefined || !/^\s*(?:mon|tue|wed|thu|fri|sat|sun)/i.test(text)) return null;
   const atMs = Date.parse(text);
   return Number.isNaN(atMs) ? null : bounded(Math.max(0, atMs - nowMs));
+}
+
+/** Milliseconds until an RFC 3339 date; 0 if it has passed or is none. */
+function readTimestamp(text: string | undefined, nowMs: number): number {
+  if (text === undefined || !/^\s*\d{4}-\d\d-\d\dT/.test(text)) return 0;
+  const atMs = Date.parse(text);
+  return Number.isNaN(atMs) ? 0 : bounded(Math.max(0, atMs - nowMs));
 }
 
 function bounded(waitMs: number): number {
