@@ -65,17 +65,34 @@ export interface ProviderKey {
 
 /** Facts of one model; prices in US dollars per million tokens. Unknown facts are absent. */
 export interface ModelFacts {
+  /** The most tokens that request and answer may have together. */
   readonly contextWindow?: number;
+  /** The most tokens that one answer may have. */
   readonly maxOutputTokens?: number;
   readonly inputUsdPerMtok?: number;
   readonly outputUsdPerMtok?: number;
+  /** Of input that came from the provider's cache; absent: as other input. */
   readonly cachedInputUsdPerMtok?: number;
+  /** Of input that was written to the provider's cache; absent: as other input. */
+  readonly cacheWriteUsdPerMtok?: number;
+  /** What it takes in. */
   readonly modalities?: readonly ('text' | 'image' | 'audio' | 'file')[];
   readonly tools?: boolean;
   readonly jsonSchema?: boolean;
+  /** The endpoints of OpenAI's API that it serves. */
+  readonly endpoints?: readonly ModelEndpoint[];
   /** What the operator allows us to use of this model with each key. */
   readonly limits?: CallLimits;
 }
+
+/** The endpoints that a model may serve: those that a job may be for. */
+export const MODEL_ENDPOINTS = [
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+  '/v1/responses',
+] as const;
+type ModelEndpoint = (typeof MODEL_ENDPOINTS)[number];
 
 /** The injection token under which {@link AppConfig} is given to services. */
 export const APP_CONFIG = Symbol('AppConfig');

@@ -1,4 +1,4 @@
-import type { ModelFacts } from './config.js';
+import { MODEL_ENDPOINTS, type ModelFacts } from './config.js';
 import { nearestName } from './nearest-name.js';
 import { PROVIDER_PRESETS } from './provider-presets.js';
 import { withoutAbsent, type Section } from './section.js';
@@ -9,9 +9,11 @@ const FIELDS = [
   'input_usd_per_mtok',
   'output_usd_per_mtok',
   'cached_input_usd_per_mtok',
+  'cache_write_usd_per_mtok',
   'modalities',
   'tools',
   'json_schema',
+  'endpoints',
 ];
 const MODALITIES = ['text', 'image', 'audio', 'file'] as const;
 
@@ -42,8 +44,10 @@ function readFacts(section: Section): ModelFacts {
     inputUsdPerMtok: section.number('input_usd_per_mtok', 0, 'any'),
     outputUsdPerMtok: section.number('output_usd_per_mtok', 0, 'any'),
     cachedInputUsdPerMtok: section.number('cached_input_usd_per_mtok', 0, 'any'),
+    cacheWriteUsdPerMtok: section.number('cache_write_usd_per_mtok', 0, 'any'),
     modalities: section.words('modalities', MODALITIES),
     tools: section.boolean('tools'),
     jsonSchema: section.boolean('json_schema'),
+    endpoints: section.words('endpoints', MODEL_ENDPOINTS),
   });
 }

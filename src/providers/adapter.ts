@@ -1,15 +1,10 @@
 /** What a wire format must be able to do, and what a call is. All adapters are pure and use the same verbs. */
-import type { ProviderConfig, ProviderKey } from '../config/config.js';
+import { MODEL_ENDPOINTS, type ProviderConfig, type ProviderKey } from '../config/config.js';
 import type { Usage } from '../routing/call-result.js';
 import type { FailureClass } from '../routing/failure.js';
 
 /** The endpoints of OpenAI's API that a job may be for. */
-export const ENDPOINTS = [
-  '/v1/chat/completions',
-  '/v1/completions',
-  '/v1/embeddings',
-  '/v1/responses',
-] as const;
+export const ENDPOINTS = MODEL_ENDPOINTS;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
 /** One call of one model. */

@@ -3,16 +3,15 @@ import { PROVIDER_PRESETS } from '../config/provider-presets.js';
 import type { Usage } from '../routing/call-result.js';
 import { Catalogue, priceByFacts } from './catalogue.js';
 
-function usage(inputTokens: number, outputTokens: number, cachedInputTokens = 0): Usage {
+function usage(
+  inputTokens: number,
+  outputTokens: number,
+  cachedInputTokens = 0,
+  cacheWriteTokens = 0,
+  reasoningTokens = 0,
+): Usage {
   const totalTokens = inputTokens + outputTokens;
-  return {
-    inputTokens,
-    outputTokens,
-    totalTokens,
-    cachedInputTokens,
-    cacheWriteTokens: 0,
-    reasoningTokens: 0,
-  };
+  return { inputTokens, outputTokens, totalTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens };
 }
 
 function provider(name: string, baseUrl = PROVIDER_PRESETS[name]?.baseUrl ?? ''): ProviderConfig {
@@ -29,6 +28,18 @@ describe('priceByFacts', () => {
       1400,
     ],
     ['cached input without one', { inputUsdPerMtok: 2, outputUsdPerMtok: 6 }, usage(1000, 0, 400), 2000],
+    [
+      'what is written to the cache at its own price',
+      { inputUsdPerMtok: 2, cachedInputUsdPerMtok: 0.5, cacheWriteUsdPerMtok: 2.5 },
+      usage(1000, 0, 400, 100),
+      1450,
+    ],
+    ['what is written to the cache without one', { inputUsdPerMtok: 2 }, usage(1000, 0, 0, 100), 2000],
+    ['reasoning as output', { inputUsdPerMtok: 0, outputUsdPerMtok: 6 }, usage(10, 100, 0, 0, 90), 600],
+    ['half a millionth, up', { inputUsdPerMtok: 1.005 }, usage(100, 0), 101],
+    ['less than half a millionth, down', { inputUsdPerMtok: 0.07 }, usage(7, 0), 0],
+    ['parts that are rounded together', { inputUsdPerMtok: 0.3, outputUsdPerMtok: 0.3 }, usage(1, 1), 1],
+    ['very many tokens', { inputUsdPerMtok: 150.0005 }, usage(1_000_000_001, 0), 150_000_500_150],
     ['a fraction of a millionth', { inputUsdPerMtok: 0.02 }, usage(30, 0), 1],
     ['a price of nothing', { inputUsdPerMtok: 0, outputUsdPerMtok: 0 }, usage(1000, 500), 0],
     ['embeddings, without an output price', { inputUsdPerMtok: 0.1 }, usage(1000, 0), 100],
@@ -56,6 +67,33 @@ describe('the catalogue', () => {
     ['the provider goes before the list', 'openai', 'gpt-4o', usage(1000, 0), 0.5, 500_000],
     ['facts without prices leave it to the list', 'openai', 'gpt-4o', usage(1000, 0), null, 2500],
     ['the list knows what is cached', 'openai', 'gpt-4o', usage(1000, 0, 1000), null, 1250],
+    ["the list knows Anthropic's cache", 'anthropic', 'claude-haiku-4-5', usage(1000, 0, 400), null, 640],
+    [
+      'the list knows what is written to the cache',
+      'anthropic',
+      'claude-haiku-4-5',
+      usage(1000, 0, 0, 400),
+      null,
+      1100,
+    ],
+    [
+      'the list may have a price for reasoning',
+      'perplexity',
+      'sonar-deep-research',
+      usage(0, 1000, 0, 0, 900),
+      null,
+      3500,
+    ],
+    [
+      'the list has it as output where it has none',
+      'openai',
+      'gpt-4o',
+      usage(0, 1000, 0, 0, 900),
+      null,
+      10_000,
+    ],
+    ['what is paid by the page is not free', 'mistral', 'mistral-ocr-2505', usage(1000, 10), null, null],
+    ['what the provider says is kept to the millionth', 'openai', 'gpt-4o', null, 0.0000015, 2],
     [
       'another server of the same provider is found by its address',
       'mine',
@@ -105,5 +143,72 @@ describe('the catalogue', () => {
         new Catalogue(new Map()).costMicros(provider(name), model, usage(1_000_000, 0), null),
       ]).toEqual([name, expect.any(Number)]);
     }
+  });
+
+  test.each([
+    ['openai', 'gpt-4o', { contextWindow: 64_000, maxOutputTokens: 16_384 }, 'the operator before our table'],
+    ['openai', 'gpt-5.2', { contextWindow: 400_000 }, 'the list where our table has nothing'],
+    [
+      'openai',
+      'gpt-4.1-mini',
+      { contextWindow: 1_047_576, maxOutputTokens: 32_768 },
+      'our table before the list',
+    ],
+    ['openai', 'gpt-3.5-turbo', { modalities: ['text'], jsonSchema: false }, 'what it lacks'],
+    [
+      'openai',
+      'text-embedding-3-small',
+      { endpoints: ['/v1/embeddings'], contextWindow: 8_192 },
+      'two rules',
+    ],
+    ['openai', 'gpt-9', { endpoints: ['/v1/chat/completions', '/v1/responses'] }, 'a name of a family'],
+    ['gemini', 'gemini-2.5-flash', { contextWindow: 1_114_112, maxOutputTokens: 65_536 }, 'input and answer'],
+    [
+      'gemini',
+      'gemini-embedding-001',
+      { endpoints: ['/v1/embeddings'] },
+      'an embedding model of any provider',
+    ],
+    ['deepseek', 'deepseek-chat', { contextWindow: 1_000_000 }, 'not the window of an older model'],
+    ['groq', 'openai/gpt-oss-20b', { contextWindow: 131_072, modalities: ['text'] }, 'an open model'],
+    [
+      'fireworks',
+      'accounts/fireworks/models/gpt-oss-120b',
+      { contextWindow: 131_072 },
+      'an open model with a path',
+    ],
+    ['nebius', 'BAAI/bge-m3', { endpoints: ['/v1/embeddings'] }, 'an open embedding model'],
+  ])('of %s/%s knows %j: %s', (name, model, expected, _why) => {
+    const facts = new Catalogue(new Map([['openai/gpt-4o', { contextWindow: 64_000 }]]));
+    expect(facts.factsOf(provider(name), model)).toMatchObject(expected);
+  });
+
+  test.each([
+    ['openai', 'no-such-model'],
+    ['local', 'llama3'],
+    ['local', 'gpt-4o'],
+    ['sim', 'echo'],
+    ['dashscope', 'qwen-turbo'],
+    ['nvidia', 'nvidia/some-reranker'],
+    ['local', 'meta-llama/Llama-3.2-11B-Vision-Instruct'],
+    ['local', 'nvidia/Llama-3.1-8B-UltraLong-4M-Instruct'],
+  ])('of %s/%s knows nothing, so that it is tried', (name, model) => {
+    const baseUrl = name === 'local' ? 'http://127.0.0.1:8000/v1' : undefined;
+    expect(catalogue.factsOf(provider(name, baseUrl), model)).toEqual({});
+  });
+
+  test('holds no example model unable to chat', () => {
+    for (const [name, { exampleModel }] of Object.entries(PROVIDER_PRESETS)) {
+      const { endpoints = ['/v1/chat/completions'] } = catalogue.factsOf(provider(name), exampleModel);
+      expect([name, endpoints]).toEqual([name, expect.arrayContaining(['/v1/chat/completions'])]);
+    }
+  });
+
+  test('gives the same answer to the same question', () => {
+    const openai = provider('openai');
+    expect(catalogue.factsOf(openai, 'gpt-4.1')).toBe(catalogue.factsOf(openai, 'gpt-4.1'));
+    const [first, second] = [1, 2].map(() => catalogue.costMicros(openai, 'gpt-4.1', usage(1000, 10), null));
+    expect(first).toBe(2080);
+    expect(second).toBe(first);
   });
 });

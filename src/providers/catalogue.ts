@@ -1,38 +1,38 @@
-/** What a call costs: by what the operator says of the model, else by the provider's own statement, else by the published price list. */
+/**
+ * What is known of models, and what a call costs: by what the operator says of the model, else by the provider's own
+ * statement, else by the published price list.
+ */
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import type { ModelFacts, ProviderConfig } from '../config/config.js';
 import type { Usage } from '../routing/call-result.js';
+import { BoundedCache } from './bounded-cache.js';
+import { wellKnownFacts } from './model-facts.js';
 
 type PriceList = NonNullable<ReturnType<typeof findProvider>>;
 
-/**
- * The price in millionths of a US dollar of tokens at the operator's prices; null if a price that is needed is not known. Cached
- * input costs as much as other input unless its own price is given.
- */
-export function priceByFacts(facts: ModelFacts, usage: Usage): number | null {
-  const { inputUsdPerMtok, outputUsdPerMtok, cachedInputUsdPerMtok = inputUsdPerMtok } = facts;
-  const parts: readonly (readonly [number, number | undefined])[] = [
-    [usage.inputTokens - usage.cachedInputTokens, inputUsdPerMtok],
-    [usage.cachedInputTokens, cachedInputUsdPerMtok],
-    [usage.outputTokens, outputUsdPerMtok],
-  ];
-  if (inputUsdPerMtok === undefined && outputUsdPerMtok === undefined) return null;
-  let micros = 0;
-  for (const [tokens, usdPerMtok] of parts) {
-    if (tokens > 0 && usdPerMtok === undefined) return null;
-    micros += tokens * (usdPerMtok ?? 0); // Dollars per million tokens are millionths of a dollar per token.
-  }
-  return Math.round(micros);
+/** A model's facts, and the price list that has it; null if none has. */
+interface Entry {
+  readonly facts: ModelFacts;
+  readonly prices: PriceList | null;
 }
 
-/** Prices calls. Holds which provider uses which price list, because finding that is slow. */
+/** Knows models. What it has found out of one is kept, because it is asked for every attempt and finding it is slow. */
 export class Catalogue {
   private readonly priceLists = new Map<string, PriceList | null>();
+  private readonly entries = new BoundedCache<Entry>(1_000);
 
   constructor(private readonly models: ReadonlyMap<string, ModelFacts>) {}
 
   /**
-   * The price of a call in millionths of a US dollar, rounded; null if it is not known, which is not the same as 0.
+   * Everything that is known of a model: each fact from the operator, else from our own table, else from the price list.
+   * @param name the model's name at the provider
+   */
+  factsOf(provider: ProviderConfig, name: string): ModelFacts {
+    return this.entryOf(provider, name).facts;
+  }
+
+  /**
+   * The price of a call in millionths of a US dollar, rounded once; null if it is not known, which is not the same as 0.
    * @param name the model's name at the provider
    */
   costMicros(
@@ -42,23 +42,30 @@ export class Catalogue {
     statedUsd: number | null,
   ): number | null {
     if (provider.kind === 'sim') return 0;
-    const facts = this.models.get(`${provider.name}/${name}`);
-    const byFacts = facts === undefined || usage === null ? null : priceByFacts(facts, usage);
+    const { facts, prices } = this.entryOf(provider, name);
+    const byFacts = usage === null ? null : priceByFacts(facts, usage);
     if (byFacts !== null) return byFacts;
-    if (statedUsd !== null) return Math.round(statedUsd * 1e6);
-    return usage === null ? null : this.priceByList(provider, name, usage);
+    if (statedUsd !== null) return toMicros(statedUsd);
+    return usage === null || prices === null ? null : priceByList(prices, name, usage);
   }
 
-  private priceByList(provider: ProviderConfig, name: string, usage: Usage): number | null {
-    const list = this.priceListOf(provider.baseUrl);
-    if (list === null) return null;
-    const tokens = {
-      input_tokens: usage.inputTokens,
-      output_tokens: usage.outputTokens,
-      cache_read_tokens: usage.cachedInputTokens,
-    };
-    const price = calcPrice(tokens, name, { provider: list });
-    return price === null ? null : Math.round(price.total_price * 1e6);
+  private entryOf(provider: ProviderConfig, name: string): Entry {
+    return this.entries.get(`${provider.name}/${name}`, () => {
+      const list = this.priceListOf(provider.baseUrl);
+      const listed = list === null ? null : calcPrice({}, name, { provider: list });
+      const isTrusted = !FITS_BY_ITSELF.some((host) => provider.baseUrl.startsWith(host));
+      return {
+        facts: {
+          ...(isTrusted && listed?.model.context_window !== undefined
+            ? { contextWindow: listed.model.context_window }
+            : {}),
+          ...wellKnownFacts(provider.baseUrl, name),
+          ...this.models.get(`${provider.name}/${name}`),
+        },
+        // A list of this one model is searched at once.
+        prices: listed === null ? null : { ...listed.provider, models: [listed.model] },
+      };
+    });
   }
 
   private priceListOf(baseUrl: string): PriceList | null {
@@ -78,3 +85,56 @@ const LISTED_ELSEWHERE: readonly (readonly [string, string])[] = [
   ['https://api.tokenfactory.nebius.com/', 'huggingface_nebius'],
   ['https://api.sambanova.ai/', 'huggingface_sambanova'],
 ];
+
+/** Providers that shorten the answer to what the window has room for, so that asking for too much is no reason not to call. */
+const FITS_BY_ITSELF = ['https://api.fireworks.ai/'];
+
+/**
+ * The price in millionths of a US dollar of tokens at the operator's prices; null if a price that is needed is not known. Input
+ * that was cached, or written to the cache, costs as much as other input unless its own price is given; reasoning is output.
+ * The sum is exact and rounded once, at the end.
+ */
+export function priceByFacts(facts: ModelFacts, usage: Usage): number | null {
+  const { inputUsdPerMtok: input, outputUsdPerMtok: output } = facts;
+  if (input === undefined && output === undefined) return null;
+  const parts: readonly (readonly [number, number | undefined])[] = [
+    [usage.inputTokens - usage.cachedInputTokens - usage.cacheWriteTokens, input],
+    [usage.cachedInputTokens, facts.cachedInputUsdPerMtok ?? input],
+    [usage.cacheWriteTokens, facts.cacheWriteUsdPerMtok ?? input],
+    [usage.outputTokens, output],
+  ];
+  let sum = 0n;
+  for (const [tokens, usdPerMtok] of parts) {
+    if (tokens === 0) continue;
+    if (usdPerMtok === undefined) return null;
+    // Dollars per million tokens are millionths of a dollar per token; nine more digits are kept of them.
+    sum += BigInt(tokens) * BigInt(Math.round(usdPerMtok * 1e9));
+  }
+  return Number((sum + 500_000_000n) / 1_000_000_000n);
+}
+
+function priceByList(list: PriceList, name: string, usage: Usage): number | null {
+  const tokens = {
+    input_tokens: usage.inputTokens,
+    output_tokens: usage.outputTokens,
+    cache_read_tokens: usage.cachedInputTokens,
+    cache_write_tokens: usage.cacheWriteTokens,
+    output_reasoning_tokens: usage.reasoningTokens,
+  };
+  const price = calcPrice(tokens, name, { provider: list });
+  if (price === null) return null;
+  const { model_price: prices } = price;
+  // A model that is free has no prices at all; one with other prices than for tokens would seem free.
+  const isPaid = Object.keys(prices).length > 0;
+  if (isPaid && usage.inputTokens > 0 && prices.input_mtok === undefined) return null;
+  if (isPaid && usage.outputTokens > 0 && prices.output_mtok === undefined) return null;
+  return toMicros(price.total_price);
+}
+
+/**
+ * Dollars as whole millionths. Prices of tokens are whole millionths of a millionth, to which what the binary numbers are off
+ * by is cleared away first: else half a millionth would be rounded up or down by chance.
+ */
+function toMicros(usd: number): number {
+  return Math.round(Math.round(usd * 1e12) / 1e6);
+}

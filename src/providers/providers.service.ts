@@ -3,7 +3,7 @@
  * what came of it; it must never retry, wait or choose another model.
  */
 import { Inject, Injectable } from '@nestjs/common';
-import { APP_CONFIG, type AppConfig, type ProviderConfig } from '../config/config.js';
+import { APP_CONFIG, type AppConfig, type ModelFacts, type ProviderConfig } from '../config/config.js';
 import type { EgressFailureKind } from '../egress/egress-error.js';
 import { EgressService } from '../egress/egress.service.js';
 import type { EgressFailure } from '../egress/exchange.js';
@@ -29,6 +29,9 @@ import { whyUnknown } from './why-unknown.js';
 /** The largest answer that is taken. Embeddings of a full request are some 30 MB of JSON. */
 export const MAX_RESPONSE_BYTES = 32 * 2 ** 20;
 
+/** How long an answer is taken to be where the request sets no limit, to compare prices. */
+const USUAL_OUTPUT_TOKENS = 1_000;
+
 /** The wire format of each kind of provider; `sim` speaks OpenAI's, without a network between. */
 const ADAPTERS: Readonly<Record<ProviderConfig['kind'], Adapter>> = {
   openai: openaiAdapter,
@@ -53,24 +56,18 @@ export class ProvidersService {
    * back as `connection_lost`, because whether it ran is not known either.
    */
   async call(request: CallRequest): Promise<CallResult> {
-    const model = splitModel(request.model);
-    const provider = model === null ? undefined : this.config.providers.get(model.provider);
-    if (model === null || provider === undefined) {
+    const known = this.find(request.model);
+    if (known === null) {
       const why = this.whyUnknown(request.model) ?? `\`${request.model}\` is not a model.`;
       return { ...NO_REPLY, class: 'model_not_found', message: toMessage(why, []), sent: false, keyId: null };
     }
+    const { provider, name } = known;
     const adapter = ADAPTERS[provider.kind];
     const key = provider.apiKeys.find(({ id }) => id === request.keyId) ?? null;
     const keyId = key?.id ?? null;
     const reply = await this.exchange(provider, adapter.toWire(request, provider, key), request);
     if ('kind' in reply) return networkFailure(provider, keyId, reply);
-    return this.read(
-      provider,
-      model.name,
-      keyId,
-      reply,
-      adapter.fromWire(reply, request.endpoint, Date.now()),
-    );
+    return this.read(provider, name, keyId, reply, adapter.fromWire(reply, request.endpoint, Date.now()));
   }
 
   /** As {@link whyUnknown}, for the providers of this Baton. */
@@ -90,6 +87,31 @@ export class ProvidersService {
     return provider === undefined ? null : ADAPTERS[provider.kind].whyNot(endpoint, body);
   }
 
+  /** Everything that is known of a model; empty for an unknown one. Cheap: what was found out is kept. */
+  factsOf(model: string): ModelFacts {
+    const known = this.find(model);
+    return known === null ? {} : this.catalogue.factsOf(known.provider, known.name);
+  }
+
+  /**
+   * What a call of this size would cost, in millionths of a US dollar, as if nothing of it were cached; null if the model's
+   * prices are not known. An answer of unknown length counts as {@link USUAL_OUTPUT_TOKENS}.
+   */
+  estimateCostMicros(model: string, tokens: { input: number; output: number | null }): number | null {
+    const known = this.find(model);
+    if (known === null) return null;
+    const outputTokens = tokens.output ?? USUAL_OUTPUT_TOKENS;
+    const usage = {
+      inputTokens: tokens.input,
+      outputTokens,
+      totalTokens: tokens.input + outputTokens,
+      cachedInputTokens: 0,
+      cacheWriteTokens: 0,
+      reasoningTokens: 0,
+    };
+    return this.catalogue.costMicros(known.provider, known.name, usage, null);
+  }
+
   /** The providers that are switched on, with the ids of their keys. */
   list(): { name: string; kind: string; keyIds: string[] }[] {
     return [...this.config.providers.values()].map(({ name, kind, apiKeys }) => {
@@ -97,22 +119,24 @@ export class ProvidersService {
     });
   }
 
+  private find(model: string): { provider: ProviderConfig; name: string } | null {
+    const parts = splitModel(model);
+    const provider = parts === null ? undefined : this.config.providers.get(parts.provider);
+    return parts === null || provider === undefined ? null : { provider, name: parts.name };
+  }
+
   private async exchange(
     provider: ProviderConfig,
     wire: WireRequest,
-    { timeoutMs, signal }: CallRequest,
+    request: CallRequest,
   ): Promise<WireReply | NoReply> {
-    if (provider.kind === 'sim') {
-      const reply = await simulate(wire, timeoutMs, signal);
-      if (typeof reply !== 'string') return reply;
-      return { kind: reply, sent: true, message: `the simulated call took up to ${timeoutMs} ms` };
-    }
+    if (provider.kind === 'sim') return simulate(wire, request);
     return this.egress.send({
       ...wire,
       policy: 'provider',
       method: 'POST',
-      timeoutMs,
-      signal,
+      timeoutMs: request.timeoutMs,
+      signal: request.signal,
       maxResponseBytes: MAX_RESPONSE_BYTES,
       whenTooLarge: 'fail',
     });
