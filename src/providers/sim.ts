@@ -3,9 +3,18 @@
  * runs and for tests. Every answer says that it is simulated. It must never look like a real model's answer, nor cost anything.
  */
 import { createHash } from 'node:crypto';
-import type { WireReply, WireRequest } from './adapter.js';
+import type { CallRequest, WireReply, WireRequest } from './adapter.js';
 import { at, isObject, parseJson } from './json.js';
-import { answerBody, answerLast, refusal, say, type SimCall, type SimReply } from './sim-answer.js';
+import {
+  answerBody,
+  answerLast,
+  refusal,
+  say,
+  type SimCall,
+  type SimLoss,
+  type SimReply,
+} from './sim-answer.js';
+import { scriptedReply } from './sim-script.js';
 
 /** The models of `sim` by name, and what each does. */
 export const SIM_MODELS: Readonly<Record<string, { readonly does: string; readonly act: Act }>> = {
@@ -42,7 +51,7 @@ export const SIM_MODELS: Readonly<Record<string, { readonly does: string; readon
   },
   empty: {
     does: 'answers without content',
-    act: (call) => ({ status: 200, body: answerBody(call, { text: '' }) }),
+    act: (call) => ({ status: 200, body: answerBody(call, {}) }),
   },
   malformed: {
     does: 'answers with half a JSON object',
@@ -51,28 +60,36 @@ export const SIM_MODELS: Readonly<Record<string, { readonly does: string; readon
 };
 
 /**
- * Takes the request of one call as the network would, and answers in its place. Says `timeout` or `aborted` instead of a reply
- * when one of them came first.
+ * Takes the request of one call as the network would, and answers in its place. A field `sim` of the request scripts the calls of
+ * a job: `["rate_limited:5", "ok"]` makes its first attempt a 429 that asks for 5 seconds, and its second a good one; from then on
+ * the model does what it always does.
  */
 export async function simulate(
-  request: WireRequest,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<WireReply | 'timeout' | 'aborted'> {
-  const body = parseJson(request.body);
+  wire: WireRequest,
+  { timeoutMs, signal, attemptIndex }: CallRequest,
+): Promise<WireReply | SimLoss> {
+  const body = parseJson(wire.body);
   const call: SimCall = {
-    path: request.url,
+    path: wire.url,
     model: String(at(body, 'model')),
     body: isObject(body) ? body : {},
-    attemptId: request.headers['x-baton-attempt-id'] ?? '',
+    attemptId: wire.headers['x-baton-attempt-id'] ?? '',
+    attemptIndex,
   };
-  const { status, body: reply = '', headers, delayMs = 0 } = (findModel(call.model) ?? noSuchModel)(call);
-  const ended = await pause(delayMs, timeoutMs, signal);
-  if (ended !== 'done') return ended;
+  const reply = scriptedReply(call) ?? (findModel(call.model) ?? noSuchModel)(call);
+  const ended = await pause(reply.delayMs ?? 0, timeoutMs, signal);
+  if (ended !== 'done')
+    return { kind: ended, sent: true, message: `the simulated call took up to ${timeoutMs} ms` };
+  if (reply.lost !== undefined) return reply.lost;
+  const text = typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body ?? {});
   return {
-    status,
-    headers: { 'content-type': 'application/json', 'x-request-id': `sim-${call.attemptId}`, ...headers },
-    body: Buffer.from(typeof reply === 'string' ? reply : JSON.stringify(reply)),
+    status: reply.status,
+    headers: {
+      'content-type': 'application/json',
+      'x-request-id': `sim-${call.attemptId}`,
+      ...reply.headers,
+    },
+    body: Buffer.from(text),
   };
 }
 
