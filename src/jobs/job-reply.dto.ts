@@ -4,7 +4,15 @@ import type { Decision, FailureClass, Outcome } from '../routing/failure.js';
 import type { JobStatus } from '../storage/schema.js';
 
 export class InputTokensDetailsDto {
+  /** Of the input, what came from the provider's cache. */
   cached_tokens: number;
+  /** Of the input, what was written to the provider's cache. */
+  cache_write_tokens: number;
+}
+
+export class OutputTokensDetailsDto {
+  /** Of the output, what was spent on reasoning. */
+  reasoning_tokens: number;
 }
 
 /** Tokens, summed over all attempts of a job, or those of one attempt. */
@@ -13,6 +21,7 @@ export class UsageDto {
   output_tokens: number;
   total_tokens: number;
   input_tokens_details: InputTokensDetailsDto;
+  output_tokens_details: OutputTokensDetailsDto;
 }
 
 /** The version of a policy that a job pinned. */
@@ -100,7 +109,7 @@ export class ListedJobDto {
   fell_back: boolean;
   error: JobErrorDto | null;
   usage: UsageDto | null;
-  /** What all attempts cost together; null if no price is known. */
+  /** What all attempts cost together; null if none has a known cost, or one that is paid for has none. */
   cost_usd: number | null;
   batch_id: string | null;
   custom_id: string | null;

@@ -118,7 +118,15 @@ export function toAttempt(row: AttemptRow): AttemptDto {
   };
 }
 
-type Tokens = Pick<JobRow, 'input_tokens' | 'output_tokens' | 'total_tokens' | 'cached_input_tokens'>;
+type Tokens = Pick<
+  JobRow,
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'total_tokens'
+  | 'cached_input_tokens'
+  | 'cache_write_tokens'
+  | 'reasoning_tokens'
+>;
 
 function toUsage(row: Tokens): UsageDto | null {
   if (row.total_tokens === null) return null;
@@ -126,7 +134,11 @@ function toUsage(row: Tokens): UsageDto | null {
     input_tokens: Number(row.input_tokens),
     output_tokens: Number(row.output_tokens),
     total_tokens: Number(row.total_tokens),
-    input_tokens_details: { cached_tokens: Number(row.cached_input_tokens) },
+    input_tokens_details: {
+      cached_tokens: Number(row.cached_input_tokens),
+      cache_write_tokens: Number(row.cache_write_tokens),
+    },
+    output_tokens_details: { reasoning_tokens: Number(row.reasoning_tokens) },
   };
 }
 

@@ -56,6 +56,97 @@ describe('usage', () => {
     });
     expect(openaiAdapter.toUsage({ usage })).toEqual(expected === null ? null : some);
   });
+
+  test.each([
+    [
+      'OpenAI, chat',
+      {
+        prompt_tokens: 100,
+        completion_tokens: 50,
+        total_tokens: 150,
+        prompt_tokens_details: { cached_tokens: 60 },
+        completion_tokens_details: { reasoning_tokens: 40 },
+      },
+      [100, 50, 150, 60, 0, 40],
+    ],
+    [
+      'OpenAI, responses',
+      {
+        input_tokens: 100,
+        output_tokens: 50,
+        total_tokens: 150,
+        input_tokens_details: { cached_tokens: 60 },
+        output_tokens_details: { reasoning_tokens: 40 },
+      },
+      [100, 50, 150, 60, 0, 40],
+    ],
+    [
+      'a provider with a price for cache writes',
+      {
+        prompt_tokens: 100,
+        completion_tokens: 1,
+        prompt_tokens_details: { cached_tokens: 60, cache_write_tokens: 30 },
+      },
+      [100, 1, 101, 60, 30, 0],
+    ],
+    [
+      'more in the cache than there was',
+      {
+        prompt_tokens: 100,
+        completion_tokens: 1,
+        prompt_tokens_details: { cached_tokens: 60, cache_write_tokens: 99 },
+      },
+      [100, 1, 101, 60, 40, 0],
+    ],
+    [
+      'DeepSeek',
+      {
+        prompt_tokens: 100,
+        completion_tokens: 50,
+        total_tokens: 150,
+        prompt_cache_hit_tokens: 64,
+        prompt_cache_miss_tokens: 36,
+      },
+      [100, 50, 150, 64, 0, 0],
+    ],
+    [
+      'xAI, which leaves reasoning out of the completion',
+      {
+        prompt_tokens: 32,
+        completion_tokens: 9,
+        total_tokens: 135,
+        completion_tokens_details: { reasoning_tokens: 94 },
+      },
+      [32, 103, 135, 0, 0, 94],
+    ],
+    [
+      'Gemini, which tells of thoughts by the total alone',
+      { prompt_tokens: 10, completion_tokens: 20, total_tokens: 500 },
+      [10, 490, 500, 0, 0, 470],
+    ],
+    ['embeddings', { prompt_tokens: 8, total_tokens: 8 }, [8, 0, 8, 0, 0, 0]],
+    [
+      'more reasoning than output',
+      { prompt_tokens: 8, completion_tokens: 2, completion_tokens_details: { reasoning_tokens: 9 } },
+      [8, 2, 10, 0, 0, 2],
+    ],
+  ])(
+    'of %s is told apart',
+    (
+      _,
+      usage,
+      [inputTokens, outputTokens, totalTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens],
+    ) => {
+      expect(openaiAdapter.toUsage({ usage })).toEqual({
+        inputTokens,
+        outputTokens,
+        totalTokens,
+        cachedInputTokens,
+        cacheWriteTokens,
+        reasoningTokens,
+      });
+    },
+  );
 });
 
 describe('a request', () => {

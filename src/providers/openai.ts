@@ -3,11 +3,11 @@
  * kept byte for byte. Source of the shapes: OpenAI's API reference, and the error pages of the providers in `fixtures/`.
  */
 import type { Usage } from '../routing/call-result.js';
-import { splitModel, type Adapter, type FailedReading, type Reading, type WireReply } from './adapter.js';
-import { findFlaw, type Flaw } from './answer-flaw.js';
+import { splitModel, type Adapter, type FailedReading, type Reading } from './adapter.js';
+import { findFlaw } from './answer-flaw.js';
 import { classifyError, readError } from './classify-error.js';
 import { at, parseJson } from './json.js';
-import { readReply, tellRefusal, toTokenCount } from './read-reply.js';
+import { readReply, tellRefusal, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readDuration, readRateLimitReset, readRetryAfter } from './retry-after.js';
 
 export const openaiAdapter: Adapter = {
@@ -33,13 +33,15 @@ export const openaiAdapter: Adapter = {
   fromWire(reply, endpoint, nowMs): Reading {
     if (reply.status < 200 || reply.status > 299) return openaiAdapter.toFailure(reply, nowMs);
     const read = readReply(reply);
-    if ('class' in read) return flawed(read, reply, null);
+    if ('class' in read) return toFlawedReading(read, reply, null);
     const { text, body } = read;
     if (isFilled(body.error) || isFilled(at(body, 'choices', 0, 'error')))
       return openaiAdapter.toFailure(reply, nowMs);
     const flaw = findFlaw(endpoint, body);
-    if (flaw !== null) return flawed(flaw, reply, body);
-    return { ok: true, body: text, usage: openaiAdapter.toUsage(body), statedCostUsd: toStatedCost(body) };
+    const usage = openaiAdapter.toUsage(body);
+    const statedCostUsd = toStatedCost(body);
+    if (flaw !== null) return { ...toFlawedReading(flaw, reply, usage), statedCostUsd };
+    return { ok: true, body: text, usage, statedCostUsd };
   },
 
   toFailure(reply, nowMs): FailedReading {
@@ -63,46 +65,54 @@ export const openaiAdapter: Adapter = {
   toUsage(body): Usage | null {
     const usage = at(body, 'usage');
     // Chat and embeddings say prompt and completion, responses say input and output.
-    const inputTokens = toTokenCount(at(usage, 'prompt_tokens')) ?? toTokenCount(at(usage, 'input_tokens'));
-    const outputTokens =
-      toTokenCount(at(usage, 'completion_tokens')) ?? toTokenCount(at(usage, 'output_tokens'));
-    if (inputTokens === null && outputTokens === null) return null;
-    const cached =
-      toTokenCount(at(usage, 'prompt_tokens_details', 'cached_tokens')) ??
-      toTokenCount(at(usage, 'input_tokens_details', 'cached_tokens')) ??
-      toTokenCount(at(usage, 'prompt_cache_hit_tokens')) ?? // DeepSeek
-      0;
+    const input = countAt(usage, ['prompt_tokens'], ['input_tokens']);
+    const output = countAt(usage, ['completion_tokens'], ['output_tokens']);
+    if (input === null && output === null) return null;
+    const inputTokens = input ?? 0;
+    const total = countAt(usage, ['total_tokens']);
+    // xAI and Gemini leave reasoning out of the completion, but not out of the total and of the bill.
+    const apart = input === null || output === null ? 0 : Math.max(0, (total ?? 0) - input - output);
+    const outputTokens = (output ?? 0) + apart;
+    const cached = countAt(usage, ...inputDetails('cached_tokens'), ['prompt_cache_hit_tokens']) ?? 0; // The last is DeepSeek's.
+    const cachedInputTokens = Math.min(cached, inputTokens);
+    const written = countAt(usage, ...inputDetails('cache_write_tokens')) ?? 0;
     const reasoning =
-      toTokenCount(at(usage, 'completion_tokens_details', 'reasoning_tokens')) ??
-      toTokenCount(at(usage, 'output_tokens_details', 'reasoning_tokens')) ??
-      0;
-    const known = { inputTokens: inputTokens ?? 0, outputTokens: outputTokens ?? 0 };
+      countAt(
+        usage,
+        ['completion_tokens_details', 'reasoning_tokens'],
+        ['output_tokens_details', 'reasoning_tokens'],
+      ) ?? 0;
     return {
-      ...known,
-      totalTokens: toTokenCount(at(usage, 'total_tokens')) ?? known.inputTokens + known.outputTokens,
-      cachedInputTokens: Math.min(cached, known.inputTokens),
-      cacheWriteTokens: 0, // No price of its own in this format.
-      reasoningTokens: Math.min(reasoning, known.outputTokens),
+      inputTokens,
+      outputTokens,
+      totalTokens: total ?? inputTokens + outputTokens,
+      cachedInputTokens,
+      cacheWriteTokens: Math.min(written, inputTokens - cachedInputTokens),
+      reasoningTokens: Math.min(Math.max(reasoning, apart), outputTokens),
     };
   },
 };
+
+function inputDetails(name: string): string[][] {
+  return [
+    ['prompt_tokens_details', name],
+    ['input_tokens_details', name],
+  ];
+}
+
+/** The first of these paths at which there is a number of tokens; null if there is none. */
+function countAt(usage: unknown, ...paths: readonly (readonly string[])[]): number | null {
+  for (const path of paths) {
+    const count = toTokenCount(at(usage, ...path));
+    if (count !== null) return count;
+  }
+  return null;
+}
 
 /** What OpenRouter (`cost`) and DeepInfra (`estimated_cost`) say that the call cost, in US dollars. */
 function toStatedCost(body: unknown): number | null {
   const stated = at(body, 'usage', 'cost') ?? at(body, 'usage', 'estimated_cost');
   return typeof stated === 'number' && stated >= 0 && stated < 1e6 ? stated : null;
-}
-
-function flawed(flaw: Flaw, reply: WireReply, body: unknown): FailedReading {
-  return {
-    ok: false,
-    class: flaw.class,
-    message: flaw.message,
-    retryAfterMs: null,
-    body: reply.body.length === 0 ? null : reply.body.toString(),
-    usage: openaiAdapter.toUsage(body),
-    statedCostUsd: toStatedCost(body),
-  };
 }
 
 function isFilled(value: unknown): boolean {
