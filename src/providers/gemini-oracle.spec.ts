@@ -1,23 +1,11 @@
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { chatBodies, toCallOptions } from '../../test/support/ai-sdk-prompt.js';
+import { differences, same, type Deviation, type Difference } from '../../test/support/wire-differences.js';
 import { geminiAdapter } from './gemini.js';
-import { at, isObject } from './json.js';
+import { at } from './json.js';
 
 const CHAT = '/v1/chat/completions';
 const MODELS = ['gemini-2.5-flash', 'gemini-3.1-pro-preview'] as const;
-
-/** Where our body and the oracle's are not the same; undefined is a field that is not there. */
-interface Difference {
-  readonly path: string;
-  readonly ours: unknown;
-  readonly theirs: unknown;
-}
-
-/** A difference on purpose: which one it is, exactly, and why we are right. */
-interface Deviation {
-  readonly why: string;
-  readonly is: (difference: Difference, body: Record<string, unknown>, model: string) => boolean;
-}
 
 const DEVIATIONS: readonly Deviation[] = [
   {
@@ -233,20 +221,7 @@ async function oracleWire(model: string, body: Record<string, unknown>) {
 
 async function compare(model: string, body: Record<string, unknown>): Promise<Difference[]> {
   const theirs = await oracleWire(model, body);
-  return differences('', JSON.parse(ourWire(model, body).body), JSON.parse(theirs.body));
-}
-
-function differences(path: string, ours: unknown, theirs: unknown): Difference[] {
-  const isComparable = (isObject(ours) && isObject(theirs)) || (Array.isArray(ours) && Array.isArray(theirs));
-  if (!isComparable) return same(ours, theirs) ? [] : [{ path, ours, theirs }];
-  const names = new Set([...Object.keys(ours as object), ...Object.keys(theirs as object)]);
-  return [...names].flatMap((name) =>
-    differences(path === '' ? name : `${path}.${name}`, at(ours, name), at(theirs, name)),
-  );
-}
-
-function same(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+  return differences(JSON.parse(ourWire(model, body).body), JSON.parse(theirs.body));
 }
 
 function followingAnswers({ messages }: Record<string, unknown>): number {
