@@ -57,15 +57,15 @@ export function hasOtherKey(attempts: readonly PastAttempt[], keyCount = 1): boo
 }
 
 /**
- * Each step's last failure, in the order of the chain (the order in which the first round meets the steps). Where keys
- * failed and not the model, each key's last failure counts, and of these the one that is over first: one key that was
- * withdrawn does not end what another key may do.
+ * Each step's last failure, in the order of the chain (the order in which the first round meets the steps). Where that is
+ * a key's own, what came of the other keys stands beside it, and of these the failure that is over first counts: one key
+ * that was withdrawn does not end what another may do.
  */
 export function lastFailures(attempts: readonly PastAttempt[]): PastFailure[] {
   const ofSteps = new Map<number, PastFailure[]>();
   for (const failure of attempts.filter(isFailure)) {
     const ofOtherKeys = (ofSteps.get(failure.step) ?? []).filter(
-      (earlier) => isOfKey(earlier) && isOfKey(failure) && earlier.keyId !== failure.keyId,
+      ({ keyId }) => isOfKey(failure) && keyId !== null && keyId !== failure.keyId,
     );
     ofSteps.set(failure.step, [...ofOtherKeys, failure]);
   }

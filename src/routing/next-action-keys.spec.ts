@@ -219,6 +219,15 @@ const openings: readonly Case[] = [
     }),
   ],
   [
+    'a withdrawn key does not end what a key that timed out may still do',
+    situation(
+      chain([A]),
+      [failed('timeout', { key: 'one' }), failed('unauthorized', { key: 'two', round: 1 })],
+      { keys: [1] },
+    ),
+    wait(0, 2, between(1_000, 4_000), { reason: reason(/because timeout can heal$/) }),
+  ],
+  [
     'where all keys are withdrawn the model is',
     situation(
       chain([A]),

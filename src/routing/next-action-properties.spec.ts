@@ -20,7 +20,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   model: fc.constantFrom('a/x', 'b/y', 'c/z'),
   retries: fc.nat(3),
   timeoutMs: fc.integer({ min: 1, max: 120_000 }),
-  patienceMs: fc.constant(0),
+  patienceMs: fc.oneof(fc.constant(0), fc.nat(1_000), fc.nat(200_000)),
   expect: fc.constant(null),
   overrides: fc.constant({}),
   on: fc.dictionary(failureClass, fc.constantFrom(...RULE_DECISIONS), { maxKeys: 4 }),
@@ -31,6 +31,8 @@ const chain: fc.Arbitrary<Chain> = fc.record({
   maxAttempts: fc.integer({ min: 1, max: 12 }),
   plan: fc.constant(null),
 });
+const keyCounts = fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 5 });
+const keyId = fc.constantFrom(null, 'one', 'two', 'three');
 const seed = fc.integer({ min: 0, max: 0xffffffff });
 
 /** What one call comes to; the script of a job is played in a circle. */
@@ -47,12 +49,16 @@ const event = fc.record({
   durationMs: fc.oneof(fc.nat(500), fc.nat(200_000)),
   /** How much later than `untilMs` the worker comes back from a wait before the call. */
   lateMs: fc.oneof(fc.constant(0), fc.nat(30_000)),
+  keyId,
+  /** How much of a wait passes before room is made; nothing is called then, unless it was room that the job waited for. */
+  roomAfter: fc.oneof(fc.constant(null), fc.double({ min: 0, max: 1, noNaN: true })),
 });
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
 const job = fc.record({
   chain,
   seed,
+  keyCounts,
   lifeMs: fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 5_000, max: 900_000 })),
   script: fc.array(event, { minLength: 1, maxLength: 30 }),
 });
@@ -63,12 +69,17 @@ interface Asked {
   readonly action: Action;
 }
 
+/** Room is an event of the world: nothing but the world bounds how often it is made. */
+const MOST_ROOMS = 20;
+
 /** Walks a job to its end on a clock of its own; gives every question with its answer. */
-function walk({ chain: asked, seed: drawnFrom, lifeMs, script }: Job): Asked[] {
+function walk({ chain: asked, seed: drawnFrom, keyCounts: keys, lifeMs, script }: Job): Asked[] {
   const trail: Asked[] = [];
   const attempts: PastAttempt[] = [];
   const mostAsks = boundOfAsks(asked, lifeMs);
   let nowMs = START;
+  let roomsLeft = MOST_ROOMS;
+  let isRoom = false;
   while (trail.length <= mostAsks) {
     const situation: Situation = {
       chain: asked,
@@ -76,18 +87,22 @@ function walk({ chain: asked, seed: drawnFrom, lifeMs, script }: Job): Asked[] {
       nowMs,
       deadlineMs: START + lifeMs,
       seed: drawnFrom,
-      keyCounts: [],
-      isRoom: false,
+      keyCounts: keys,
+      isRoom,
     };
     const action = nextAction(situation);
     trail.push({ situation, action });
     const next = script[attempts.length % script.length];
     if (next === undefined) throw new Error('a script is never empty');
     if (action.type === 'wait') {
-      nowMs = action.untilMs + next.lateMs;
+      isRoom = next.roomAfter !== null && !isRoom && roomsLeft > 0;
+      if (isRoom) roomsLeft--;
+      const wholeMs = action.untilMs - nowMs;
+      nowMs += isRoom ? Math.floor(wholeMs * (next.roomAfter ?? 0)) : wholeMs + next.lateMs;
     } else if (action.type === 'call') {
       nowMs += next.outcome === 'skipped' ? 1 : Math.min(next.durationMs, action.timeoutMs);
       attempts.push(play(next, action, nowMs));
+      isRoom = false;
     } else {
       return trail;
     }
@@ -103,7 +118,7 @@ function play(next: Event, at: { step: number; round: number }, nowMs: number): 
     outcome: next.outcome,
     class: hasClass ? next.class : null,
     retryAfterMs: hasClass ? next.retryAfterMs : null,
-    keyId: null,
+    keyId: next.outcome === 'skipped' ? null : next.keyId,
     endedAtMs: nowMs,
   };
 }
@@ -114,7 +129,7 @@ function play(next: Event, at: { step: number; round: number }, nowMs: number): 
  */
 function boundOfAsks({ steps, maxAttempts }: Chain, lifeMs: number): number {
   const attemptsInWalk = steps.reduce((sum, { retries }) => sum + 1 + retries, 0);
-  const walks = maxAttempts + lifeMs / 250 + 25;
+  const walks = maxAttempts + lifeMs / 250 + 25 + MOST_ROOMS;
   return 2 * (maxAttempts + walks * attemptsInWalk * 2) + 2;
 }
 
@@ -136,7 +151,7 @@ const anySituation: fc.Arbitrary<Situation> = chain.chain((asked) =>
           ),
           class: failureClass,
           retryAfterMs,
-          keyId: fc.constant(null),
+          keyId,
           endedAtMs: fc.integer({ min: START, max: START + 300_000 }),
         }),
         { maxLength: 15 },
@@ -144,8 +159,8 @@ const anySituation: fc.Arbitrary<Situation> = chain.chain((asked) =>
       nowMs: fc.integer({ min: START, max: START + 400_000 }),
       lifeMs: fc.integer({ min: 1, max: 900_000 }),
       seed,
-      keyCounts: fc.constant([]),
-      isRoom: fc.constant(false),
+      keyCounts,
+      isRoom: fc.boolean(),
     })
     .map(({ lifeMs, ...rest }) => ({ ...rest, chain: asked, deadlineMs: START + lifeMs })),
 );
@@ -158,6 +173,10 @@ function broken({ situation, action }: Asked): string[] {
       action,
     ),
     'the reason can be read': !/undefined|null|NaN|Infinity/.test(action.reason),
+    'room changes neither decision nor reason': isDeepStrictEqual(
+      words(nextAction({ ...situation, isRoom: !situation.isRoom })),
+      words(action),
+    ),
     ...(action.type === 'call' || action.type === 'wait' ? promisesOfPlace(situation, action) : {}),
     ...(action.type === 'call' ? promisesOfCall(situation, action) : {}),
     ...(action.type === 'wait' ? promisesOfWait(situation, action) : {}),
@@ -166,14 +185,28 @@ function broken({ situation, action }: Asked): string[] {
   return Object.keys(promises).filter((name) => promises[name] !== true);
 }
 
+function words({ decision, reason }: Action): object {
+  return { decision, reason };
+}
+
 type Of<Type extends Action['type']> = Extract<Action, { readonly type: Type }>;
 
-function promisesOfPlace({ chain: asked, attempts }: Situation, { step: index, round }: Of<'call' | 'wait'>) {
+function promisesOfPlace(situation: Situation, action: Of<'call' | 'wait'>) {
+  const { chain: asked, attempts } = situation;
+  const { step: index, round } = action;
   return {
     'the step is in the chain': asked.steps[index] !== undefined,
     'the round is in the chain': round >= 0 && round < asked.rounds,
     'the calls are not used up': callsOf(attempts).length < asked.maxAttempts,
+    'a model is called again with another key only if it has one': hasKeyLeft(situation, action),
   };
+}
+
+function hasKeyLeft({ attempts, keyCounts: keys }: Situation, action: Of<'call' | 'wait'>): boolean {
+  if (!action.reason.endsWith('with another key')) return true;
+  const here = attempts.filter(({ step: index, round }) => index === action.step && round === action.round);
+  const tried = new Set(here.map((one) => one.keyId).filter((key) => key !== null));
+  return action.type === 'call' && tried.size < (keys[action.step] ?? 1);
 }
 
 function promisesOfCall(
@@ -197,10 +230,20 @@ function promisesOfWait(situation: Situation, action: Of<'wait'>) {
   return {
     'the wait is until a moment': Number.isSafeInteger(untilMs),
     'the wait lies ahead': untilMs > situation.nowMs,
+    'a patient wait ends with the patience': isWithinPatience(situation, action),
     'the wait ends before the job': untilMs < situation.deadlineMs,
     'the wait is followed by a call': type === 'call',
     'the call after a wait says what the wait said': isDeepStrictEqual(after, same),
   };
+}
+
+/** Whatever the model asked for: from the end of the last attempt on, no patient wait is longer than the patience. */
+function isWithinPatience(
+  { chain: asked, attempts }: Situation,
+  { step: index, untilMs, reason }: Of<'wait'>,
+) {
+  if (!reason.includes('of the patience of')) return true;
+  return untilMs - (attempts.at(-1)?.endedAtMs ?? 0) <= (asked.steps[index]?.patienceMs ?? 0);
 }
 
 /** A model's own failure where there is one, else a skipped model, else what there is. */
@@ -240,10 +283,11 @@ describe('whatever happens to a job,', () => {
     );
   });
 
-  it('two waits never follow one another', () => {
+  it('two waits never follow one another where no room is made', () => {
     fc.assert(
       fc.property(job, (asked) => {
-        const types = walk(asked).map(({ action }) => action.type);
+        const script = asked.script.map((one) => ({ ...one, roomAfter: null }));
+        const types = walk({ ...asked, script }).map(({ action }) => action.type);
         expect(types.join(' ')).not.toContain('wait wait');
       }),
       RUNS,
@@ -266,9 +310,17 @@ describe('whatever happens to a job,', () => {
     fc.assert(
       fc.property(chain, seed, fc.integer({ min: 1_000, max: 900_000 }), (asked, drawnFrom, lifeMs) => {
         const script: Event[] = [
-          { outcome: 'succeeded', class: 'timeout', retryAfterMs: null, durationMs: 10, lateMs: 0 },
+          {
+            outcome: 'succeeded',
+            class: 'timeout',
+            retryAfterMs: null,
+            durationMs: 10,
+            lateMs: 0,
+            keyId: null,
+            roomAfter: null,
+          },
         ];
-        const trail = walk({ chain: asked, seed: drawnFrom, lifeMs, script });
+        const trail = walk({ chain: asked, seed: drawnFrom, keyCounts: [], lifeMs, script });
         expect(trail.map(({ action }) => action.type)).toEqual(['call', 'succeed']);
         expect(trail[0]?.action).toMatchObject({ step: 0, round: 0 });
       }),
@@ -281,9 +333,17 @@ describe('whatever happens to a job,', () => {
       fc.property(chain, seed, fc.integer({ min: 1_000, max: 900_000 }), (asked, drawnFrom, lifeMs) => {
         const plain = { ...asked, steps: asked.steps.map((one) => ({ ...one, on: {} })) };
         const script: Event[] = [
-          { outcome: 'skipped', class: 'circuit_open', retryAfterMs: null, durationMs: 0, lateMs: 0 },
+          {
+            outcome: 'skipped',
+            class: 'circuit_open',
+            retryAfterMs: null,
+            durationMs: 0,
+            lateMs: 0,
+            keyId: null,
+            roomAfter: null,
+          },
         ];
-        const end = walk({ chain: plain, seed: drawnFrom, lifeMs, script }).at(-1);
+        const end = walk({ chain: plain, seed: drawnFrom, keyCounts: [], lifeMs, script }).at(-1);
         expect(START + lifeMs - (end?.situation.nowMs ?? 0)).toBeLessThan(200);
       }),
       RUNS,
