@@ -5,6 +5,7 @@
 import type { Usage } from '../routing/call-result.js';
 import type { Flaw } from './answer-flaw.js';
 import { objectsOf, type JsonObject } from './json.js';
+import { toOpenAiUsage } from './openai-usage.js';
 
 /** Why a JSON object with status 200 is no message; null if it is one. */
 export function findMessageFlaw(body: JsonObject): Flaw | null {
@@ -72,17 +73,4 @@ function toToolCall({ id, name, input }: JsonObject): JsonObject {
 
 function joined(blocks: readonly JsonObject[], field: string): string {
   return blocks.map((block) => (typeof block[field] === 'string' ? block[field] : '')).join('');
-}
-
-function toOpenAiUsage(usage: Usage): JsonObject {
-  return {
-    prompt_tokens: usage.inputTokens,
-    completion_tokens: usage.outputTokens,
-    total_tokens: usage.totalTokens,
-    prompt_tokens_details: {
-      cached_tokens: usage.cachedInputTokens,
-      cache_write_tokens: usage.cacheWriteTokens,
-    },
-    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-  };
 }

@@ -3,14 +3,14 @@
  * chat completion. Source: Anthropic's API reference, "Messages", "Errors" and "Rate limits", version 2023-06-01.
  */
 import type { Usage } from '../routing/call-result.js';
-import { splitModel, type Adapter, type FailedReading, type Reading, type WireReply } from './adapter.js';
-import { findFlaw, type Flaw } from './answer-flaw.js';
+import { splitModel, type Adapter, type FailedReading, type Reading } from './adapter.js';
+import { findFlaw } from './answer-flaw.js';
 import { findMessageFlaw, toChatCompletion } from './anthropic-answer.js';
 import { findLoss, toAnthropicBody } from './anthropic-request.js';
 import { readChatRequest } from './chat-request.js';
 import { classifyError, readError } from './classify-error.js';
 import { at, parseJson } from './json.js';
-import { readReply, tellRefusal, toTokenCount } from './read-reply.js';
+import { readReply, tellRefusal, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readAnthropicReset, readRetryAfter } from './retry-after.js';
 
 const CHAT = '/v1/chat/completions';
@@ -44,20 +44,20 @@ export const anthropicAdapter: Adapter = {
   fromWire(reply, endpoint, nowMs): Reading {
     if (reply.status < 200 || reply.status > 299) return anthropicAdapter.toFailure(reply, nowMs);
     const read = readReply(reply);
-    if ('class' in read) return flawed(read, reply, null);
+    if ('class' in read) return toFlawedReading(read, reply, null);
     const { body } = read;
     if (body.type === 'error') return anthropicAdapter.toFailure(reply, nowMs);
     const usage = anthropicAdapter.toUsage(body);
     const completion = toChatCompletion(body, usage, nowMs);
     const flaw = findMessageFlaw(body) ?? findFlaw(endpoint, completion);
-    if (flaw !== null) return flawed(flaw, reply, usage);
+    if (flaw !== null) return toFlawedReading(flaw, reply, usage);
     return { ok: true, body: JSON.stringify(completion), usage, statedCostUsd: null };
   },
 
   toFailure(reply, nowMs): FailedReading {
     const facts = readError(parseJson(reply.body.toString()));
     return {
-      ...flawed(
+      ...toFlawedReading(
         { class: classifyError(reply.status, facts), message: tellRefusal(reply, facts.message) },
         reply,
         null,
@@ -88,14 +88,3 @@ export const anthropicAdapter: Adapter = {
     };
   },
 };
-
-function flawed(flaw: Flaw, reply: WireReply, usage: Usage | null): FailedReading {
-  return {
-    ok: false,
-    ...flaw,
-    retryAfterMs: null,
-    body: reply.body.length === 0 ? null : reply.body.toString(),
-    usage,
-    statedCostUsd: null,
-  };
-}

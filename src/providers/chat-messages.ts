@@ -1,6 +1,6 @@
 /** The conversation of a chat completion, read out of OpenAI's messages into turns of no provider's form. */
 import type { BodyFields } from './body-fields.js';
-import { isObject, parseJson, type JsonObject } from './json.js';
+import { isNestedWithin, isObject, parseJson, type JsonObject } from './json.js';
 
 /**
  * One message, in the order in which they were written. Several of the same role may follow each other. `extra` is what the
@@ -99,6 +99,9 @@ function readAssistant(message: BodyFields): Turn {
   return { role: 'assistant', texts, toolCalls, extra: message.json('extra_content') };
 }
 
+/** As deep as a body itself may be. */
+const MOST_LEVELS = 64;
+
 function readToolCall(call: BodyFields): ToolCall | null {
   const id = call.text('id');
   if (call.text('type') !== 'function') {
@@ -115,6 +118,7 @@ function readToolCall(call: BodyFields): ToolCall | null {
   const parsed = written.trim() === '' ? {} : parseJson(written);
   if (id === null || name === null) call.problem('function', 'has no name, or its call no id');
   else if (!isObject(parsed)) call.problem('function.arguments', 'is not a JSON object');
+  else if (!isNestedWithin(parsed, MOST_LEVELS)) call.problem('function.arguments', 'is nested too deep');
   else return { id, name, arguments: parsed, extra };
   return null;
 }

@@ -6,6 +6,7 @@
 import type { Usage } from '../routing/call-result.js';
 import type { Flaw } from './answer-flaw.js';
 import { at, isObject, objectsOf, type JsonObject } from './json.js';
+import { toOpenAiUsage } from './openai-usage.js';
 
 /** The `chat.completion` of a parsed reply; `nowMs` (Unix time) is when it came. */
 export function toChatCompletion(reply: JsonObject, usage: Usage | null, nowMs: number): JsonObject {
@@ -177,14 +178,4 @@ function toLogprobs(result: JsonObject): JsonObject {
 
 function toTokenLogprob({ token, logProbability }: JsonObject): JsonObject {
   return { token, logprob: logProbability, bytes: null };
-}
-
-function toOpenAiUsage(usage: Usage): JsonObject {
-  return {
-    prompt_tokens: usage.inputTokens,
-    completion_tokens: usage.outputTokens,
-    total_tokens: usage.totalTokens,
-    prompt_tokens_details: { cached_tokens: usage.cachedInputTokens },
-    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-  };
 }

@@ -301,9 +301,25 @@ describe('embeddings', () => {
   });
 });
 
+test('what is nested too deep to be written again is told, in an answer and in a request', () => {
+  const args = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
+  const text = `{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":${args}}}]}}]}`;
+  const reply = { status: 200, headers: {}, body: Buffer.from(text) };
+  expect(geminiAdapter.fromWire(reply, '/v1/chat/completions', 0)).toMatchObject({
+    ok: false,
+    class: 'malformed',
+    message: 'answered with JSON that is nested too deep',
+  });
+  const messages = [
+    ...HI,
+    { role: 'assistant', tool_calls: [{ ...call('a'), function: { name: 'f', arguments: args } }] },
+  ];
+  expect(geminiAdapter.whyNot('/v1/chat/completions', { messages })).toContain('nested too deep');
+});
+
 test.each(['/v1/completions', '/v1/responses'] as const)('%s has no counterpart', (endpoint) => {
   expect(geminiAdapter.whyNot(endpoint, { messages: HI })).toBe(
-    `Gemini's API cannot carry the request: it has no counterpart of ${endpoint}.`,
+    `Gemini's API cannot carry this request: it has no counterpart of ${endpoint}.`,
   );
 });
 

@@ -10,9 +10,8 @@ import {
   type Endpoint,
   type FailedReading,
   type Reading,
-  type WireReply,
 } from './adapter.js';
-import { findFlaw, type Flaw } from './answer-flaw.js';
+import { findFlaw } from './answer-flaw.js';
 import { readChatRequest } from './chat-request.js';
 import { readError } from './classify-error.js';
 import {
@@ -25,13 +24,13 @@ import { classifyGoogleError } from './gemini-failure.js';
 import { findGeminiFlaw, toChatCompletion } from './gemini-reply.js';
 import { toChatBody, whyNotChat } from './gemini-request.js';
 import { at, parseJson, type JsonObject } from './json.js';
-import { readReply, tellRefusal, toTokenCount } from './read-reply.js';
+import { readReply, tellRefusal, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readDuration, readRetryAfter } from './retry-after.js';
 
 export const geminiAdapter: Adapter = {
   whyNot(endpoint, body) {
     const reason = whyNotReason(endpoint, body);
-    return reason === null ? null : `Gemini's API cannot carry the request: ${reason}.`;
+    return reason === null ? null : `Gemini's API cannot carry this request: ${reason}.`;
   },
 
   toWire({ model, endpoint, body, attemptId }, provider, key) {
@@ -54,14 +53,14 @@ export const geminiAdapter: Adapter = {
   fromWire(reply, endpoint, nowMs): Reading {
     if (reply.status < 200 || reply.status > 299) return geminiAdapter.toFailure(reply, nowMs);
     const read = readReply(reply);
-    if ('class' in read) return flawed(read, reply, null);
+    if ('class' in read) return toFlawedReading(read, reply, null);
     const { body } = read;
     if (body.error !== undefined && body.error !== null) return geminiAdapter.toFailure(reply, nowMs);
     const usage = geminiAdapter.toUsage(body);
     const isChat = endpoint === '/v1/chat/completions';
     const answer = isChat ? toChatCompletion(body, usage, nowMs) : toEmbeddingList(body, usage);
     const flaw = (isChat ? findGeminiFlaw(body) : findEmbeddingFlaw(body)) ?? findFlaw(endpoint, answer);
-    if (flaw !== null) return flawed(flaw, reply, body);
+    if (flaw !== null) return toFlawedReading(flaw, reply, usage);
     return { ok: true, body: JSON.stringify(answer), usage, statedCostUsd: null };
   },
 
@@ -138,16 +137,4 @@ function carried<T extends object>(request: T | string): T {
 function toModelPath(name: string): string {
   const [, collection = 'models', model = ''] = /^(?:(models|tunedModels)\/)?(.*)$/s.exec(name) ?? [];
   return `${collection}/${encodeURIComponent(model.toWellFormed())}`;
-}
-
-function flawed(flaw: Flaw, reply: WireReply, body: unknown): FailedReading {
-  return {
-    ok: false,
-    class: flaw.class,
-    message: flaw.message,
-    retryAfterMs: null,
-    body: reply.body.length === 0 ? null : reply.body.toString(),
-    usage: geminiAdapter.toUsage(body),
-    statedCostUsd: null,
-  };
 }

@@ -26,6 +26,13 @@ export function at(value: unknown, ...path: readonly (string | number)[]): unkno
   return current;
 }
 
+/** Whether a value has no more levels of objects and arrays than this: what has too many can be parsed, but not written again. */
+export function isNestedWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  const inside: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  return levels > 0 && inside.every((each) => isNestedWithin(each, levels - 1));
+}
+
 /** The objects of an array; empty for anything else. */
 export function objectsOf(value: unknown): readonly JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];

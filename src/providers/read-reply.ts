@@ -1,13 +1,31 @@
 /** What all wire formats read from a reply in the same way: its text, its JSON, its words, its counts of tokens. */
-import type { WireReply } from './adapter.js';
+import type { Usage } from '../routing/call-result.js';
+import type { FailedReading, WireReply } from './adapter.js';
 import type { Flaw } from './answer-flaw.js';
-import { isObject, parseJson, type JsonObject } from './json.js';
+import { isNestedWithin, isObject, parseJson, type JsonObject } from './json.js';
 
 /** The body of a reply as text and as the JSON object it must be; else the flaw. */
 export function readReply(reply: WireReply): { readonly text: string; readonly body: JsonObject } | Flaw {
   const text = decode(reply);
   const body = text === null ? undefined : parseJson(text);
-  return text !== null && isObject(body) ? { text, body } : unreadable(reply);
+  if (text === null || !isObject(body)) return unreadable(reply);
+  if (isNestedWithin(body, MOST_LEVELS)) return { text, body };
+  return { class: 'malformed', message: 'answered with JSON that is nested too deep' };
+}
+
+/** As deep as anything that is of use. */
+const MOST_LEVELS = 200;
+
+/** The reading of a reply that is no answer, although its status may be 200. */
+export function toFlawedReading(flaw: Flaw, reply: WireReply, usage: Usage | null): FailedReading {
+  return {
+    ok: false,
+    ...flaw,
+    retryAfterMs: null,
+    body: reply.body.length === 0 ? null : reply.body.toString(),
+    usage,
+    statedCostUsd: null,
+  };
 }
 
 /** What a provider did that refused a call, to stand after its name; `told` is its own message, empty if it gave none. */
