@@ -311,7 +311,8 @@ describe('models and policies', () => {
       { CTX: '32768' },
       `models:
   sim/echo: { context_window: "\${CTX}", max_output_tokens: 8192, input_usd_per_mtok: 0.2, output_usd_per_mtok: 0.6,
-    cached_input_usd_per_mtok: 0, modalities: [text, image], tools: true, json_schema: false }
+    cached_input_usd_per_mtok: 0, cache_write_usd_per_mtok: 0.3, modalities: [text, image], tools: true,
+    json_schema: false, endpoints: [/v1/embeddings] }
   openai/gpt-x: {}
   openai/org/name: { tools: "true" }`,
     );
@@ -324,9 +325,11 @@ describe('models and policies', () => {
           inputUsdPerMtok: 0.2,
           outputUsdPerMtok: 0.6,
           cachedInputUsdPerMtok: 0,
+          cacheWriteUsdPerMtok: 0.3,
           modalities: ['text', 'image'],
           tools: true,
           jsonSchema: false,
+          endpoints: ['/v1/embeddings'],
         },
       ],
       ['openai/gpt-x', {}],
@@ -345,6 +348,10 @@ describe('models and policies', () => {
       'sim/echo.modalities: must be a list of text, image, audio, file',
     ],
     ['sim/echo: { modalities: text }', 'sim/echo.modalities: must be a list of text, image, audio, file'],
+    [
+      'sim/echo: { endpoints: [chat] }',
+      'sim/echo.endpoints: must be a list of /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses',
+    ],
     ['sim/echo: 5', 'sim/echo: must be a mapping of names to values'],
     ['simm/echo: {}', 'simm/echo: there is no provider simm; did you mean sim?'],
     ['elsewhere/x: {}', 'elsewhere/x: there is no provider elsewhere; add it under providers'],
