@@ -143,6 +143,7 @@ const CODES_BY_CLASS: Partial<Record<FailureClass, readonly string[]>> = {
     'credit_limit', // Together
     'exceeded_current_quota_error', // Moonshot
     'arrearage', // Alibaba
+    '1113', // Z.ai, beside the type `rate_limit_error`
     'payment_required',
   ],
   unauthorized: [
@@ -192,9 +193,10 @@ const CLASS_BY_CODE: Readonly<Record<string, FailureClass | undefined>> = Object
 /** The last resort: sentences of providers that send no telling code. Told in this order. */
 const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
   [
-    /insufficient (?:balance|credits?|funds|quota)|credit balance is too low|out of credits/i,
+    /insufficient (?:balance|credits?|funds|quota)|credit balance is too low|out of credits|余额不足/i,
     'quota_exhausted',
   ],
+  [/spending limit|used all available credits|failure to pay/i, 'quota_exhausted'],
   [/exceeded your current quota|billing hard limit|requires more credits/i, 'quota_exhausted'],
   [
     /maximum context length|context (?:length|window|size) |exceed\w* (?:the )?(?:available |max\w* )?context/i,
@@ -202,6 +204,14 @@ const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
   ],
   [
     /prompt is too long|input is too long|too many input tokens|input token count/i,
+    'context_length_exceeded',
+  ],
+  [
+    /(?:exceeds|longer than) (?:the )?maximum (?:allowed |input |model )?length|model max length exceeded/i,
+    'context_length_exceeded',
+  ],
+  [
+    /maximum prompt length|too many tokens: total number|exceeded model token limit|range of input length/i,
     'context_length_exceeded',
   ],
   [/`?inputs`? tokens \+ `?max_new_tokens`?|reduce the length of the/i, 'context_length_exceeded'],
@@ -218,12 +228,12 @@ const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
     'model_not_found',
   ],
   [
-    /no such model|unknown model|invalid model|not a valid model|unable to access .{0,40}model|no endpoints found/i,
+    /no such model|unknown model|model not supported by provider|invalid model|not a valid model|unable to access .{0,40}model|no endpoints found/i,
     'model_not_found',
   ],
   [/api key (?:not valid|expired)|(?:incorrect|invalid|missing) api[ -_]?key/i, 'unauthorized'],
   [
-    /overloaded|at capacity|capacity exceeded|no (?:healthy|available) (?:upstream|provider|instance)/i,
+    /overloaded|model busy|at capacity|capacity exceeded|no (?:healthy|available) (?:upstream|provider|instance)/i,
     'overloaded',
   ],
 ];

@@ -12,7 +12,7 @@ function read(reply: WireReply, endpoint: Endpoint = '/v1/chat/completions'): Re
   return openaiAdapter.fromWire(reply, endpoint, NOW_MS);
 }
 
-adapterCases(openaiAdapter, ['openai.json', 'compatible.json']);
+adapterCases(openaiAdapter, ['openai.json', 'compatible.json', 'recorded.json']);
 
 describe('a reply with 200', () => {
   test.each([
