@@ -10,7 +10,7 @@ beforeAll(async () => {
   upstream = await ScriptedUpstream.start();
   baton = await TestBaton.start({
     file: {
-      providers: { a: { kind: 'openai', base_url: upstream.url, api_key: 'key-of-a' } },
+      providers: { a: { base_url: upstream.url, api_key: 'key-of-a', protect: false } },
       policies: {
         'zz-fixed': { description: 'From the file', steps: [{ model: 'a/down' }, { model: 'a/up' }] },
       },
@@ -184,6 +184,146 @@ describe('A policy', () => {
       steps: [{ model: 'policy/inner', retries: null, timeout_ms: null, patience_ms: null }],
       max_attempts: null,
     });
+  });
+});
+
+describe('A policy with everything in it', () => {
+  const step = { model: 'a/up' };
+  const weighted = { strategy: 'weighted', steps: [step] };
+
+  it('is shown as it was sent', async () => {
+    const policy = {
+      strategy: 'weighted',
+      sticky_by: 'order',
+      steps: [
+        { model: 'a/one', retries: 2, timeout_ms: 5, patience_ms: 604_800_000, weight: 0.25, overrides: {} },
+        { model: 'a/two', retries: 0, timeout_ms: 300_000, patience_ms: 0, weight: 0, overrides: { n: 1 } },
+      ],
+      on: { timeout: 'stop' },
+      expect: {
+        json: true,
+        json_schema: true,
+        finish_reason: ['stop', 'tool_calls'],
+        not_empty: true,
+        min_length: 5,
+        pattern: '^\\d+$',
+      },
+      rounds: 1,
+      max_attempts: 3,
+    };
+    expect(await put('whole', policy)).toMatchObject(policy);
+  });
+
+  it.each([
+    ['left out', {}, 'user_id'],
+    ['null', { sticky_by: null }, null],
+  ])('draws by the user where sticky_by is %s: %j', async (_what, given, sticky_by) => {
+    expect(await put('sticky', { ...weighted, ...given })).toMatchObject({ sticky_by });
+  });
+
+  it.each(['latency', 'cost', 'fallback'])('may have the strategy %s', async (strategy) => {
+    expect(await put('strategic', { strategy, steps: [step] })).toMatchObject({ strategy, sticky_by: null });
+    expect(await baton.run({ model: 'policy/strategic' })).toMatchObject({ status: 'completed' });
+  });
+
+  it.each<[string, object, string, string]>([
+    ['patience below 0', { steps: [{ ...step, patience_ms: -1 }] }, 'steps.0.patience_ms', 'less than 0'],
+    [
+      'patience of more than a week',
+      { steps: [{ ...step, patience_ms: 604_800_001 }] },
+      'steps.0.patience_ms',
+      'greater than 604800000',
+    ],
+    [
+      'a weight below 0',
+      { strategy: 'weighted', steps: [{ ...step, weight: -1 }] },
+      'steps.0.weight',
+      'less than 0',
+    ],
+    [
+      'a weight that is a text',
+      { strategy: 'weighted', steps: [{ ...step, weight: '1' }] },
+      'steps.0.weight',
+      'must be a number',
+    ],
+    [
+      'no weight above 0',
+      { strategy: 'weighted', steps: [{ ...step, weight: 0 }] },
+      'steps',
+      'a weight above 0',
+    ],
+    [
+      'a weight that nothing looks at',
+      { steps: [step, { ...step, weight: 2 }] },
+      'steps.1.weight',
+      "only 'weighted' has a use for it",
+    ],
+    [
+      'sticky_by that nothing looks at',
+      { strategy: 'cost', sticky_by: 'user', steps: [step] },
+      'sticky_by',
+      "beside the strategy 'cost'",
+    ],
+    ['sticky_by of 65', { ...weighted, sticky_by: 'a'.repeat(65) }, 'sticky_by', '64 characters'],
+    ['expect: a list', { steps: [step], expect: [] }, 'expect', 'must be an object'],
+    [
+      'expect: a slip',
+      { steps: [step], expect: { not_emty: true } },
+      'expect.not_emty',
+      "Did you mean 'expect.not_empty'?",
+    ],
+    ['expect: json that is a text', { steps: [step], expect: { json: 'yes' } }, 'expect.json', 'boolean'],
+    [
+      'expect: a reason that never comes',
+      { steps: [step], expect: { finish_reason: ['stopp'] } },
+      'expect.finish_reason',
+      'stop, length',
+    ],
+    [
+      'expect: no reason at all',
+      { steps: [step], expect: { finish_reason: [] } },
+      'expect.finish_reason',
+      'at least 1',
+    ],
+    [
+      'expect: min_length 0',
+      { steps: [step], expect: { min_length: 0 } },
+      'expect.min_length',
+      'less than 1',
+    ],
+    [
+      'expect: an empty pattern',
+      { steps: [step], expect: { pattern: '' } },
+      'expect.pattern',
+      '1 characters',
+    ],
+    [
+      'expect: a pattern that is broken',
+      { steps: [step], expect: { pattern: '(' } },
+      'expect.pattern',
+      'RE2',
+    ],
+    [
+      'expect: a pattern that looks around',
+      { steps: [step], expect: { pattern: '(?=a)b' } },
+      'expect.pattern',
+      'RE2',
+    ],
+    [
+      'expect: a pattern that is long',
+      { steps: [step], expect: { pattern: 'a'.repeat(1001) } },
+      'expect.pattern',
+      '1000',
+    ],
+  ])('is refused with the place and what would be right: %s', async (_what, policy, param, words) => {
+    const reply = await baton.request('PUT', '/v1/policies/wrong', policy);
+    const { error } = reply.body;
+    expect([reply.status, error?.['param'], error?.['message']]).toEqual([
+      400,
+      param,
+      expect.stringContaining(words),
+    ]);
+    expect((await baton.request('GET', '/v1/policies/wrong')).status).toBe(404);
   });
 });
 
@@ -374,6 +514,16 @@ describe('Policies that go round in a circle', () => {
     expect(refusal(reply)).toEqual({ status: 400, code: 'invalid_value', param: 'steps.1.model' });
     expect(reply.body.error?.['message']).toContain('c → a → b → c');
     expect((await baton.request('GET', '/v1/policies/c')).body).toMatchObject({ version: 1 });
+  });
+
+  it('are refused where fifty stand inside each other', async () => {
+    await put('deep-0', { steps: steps('a/up') });
+    for (let depth = 1; depth < 50; depth++)
+      await put(`deep-${depth}`, { steps: steps(`policy/deep-${depth - 1}`) });
+    expect(await baton.run({ model: 'policy/deep-49' })).toMatchObject({ served_by: 'a/up' });
+    const reply = await baton.request('PUT', '/v1/policies/deep-50', { steps: steps('policy/deep-49') });
+    expect(refusal(reply)).toEqual({ status: 400, code: 'invalid_value', param: 'steps.0.model' });
+    expect(reply.body.error?.['message']).toContain('More than 50 policies stand inside each other');
   });
 
   it('are refused when a job meets one that two PUTs at once have made', async () => {

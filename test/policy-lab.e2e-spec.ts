@@ -1,4 +1,5 @@
 /** The policy lab over REST: versions told apart, jobs played without a call, and what became of the real ones in figures. */
+import { toUuid } from '../src/storage/ids.js';
 import type { Reply } from './support/baton-client.js';
 import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { TestBaton } from './support/test-baton.js';
@@ -12,10 +13,17 @@ beforeAll(async () => {
   baton = await TestBaton.start({
     file: {
       providers: {
-        a: { kind: 'openai', base_url: upstream.url, api_key: 'key-of-a' },
+        a: { kind: 'openai', base_url: upstream.url, api_key: 'key-of-a', protect: false },
         two: { kind: 'openai', base_url: upstream.url, api_keys: ['key-one', 'key-two'] },
       },
-      models: { 'a/priced': { input_usd_per_mtok: 1, output_usd_per_mtok: 2 } },
+      models: {
+        'a/priced': { input_usd_per_mtok: 1, output_usd_per_mtok: 2 },
+        'a/cheaper': { input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.2 },
+        'a/small': { context_window: 50 },
+        'a/middling': { context_window: 5_000 },
+        'a/large': { context_window: 100_000 },
+        'a/toolless': { tools: false },
+      },
       policies: { fixed: { steps: [{ model: 'a/one' }, { model: 'sim/echo' }] } },
     },
   });
@@ -74,6 +82,13 @@ function refusal(reply: Reply): unknown {
 function told({ attempts }: Pick<Played, 'attempts'>): string[] {
   return attempts.map(
     ({ round, model, class: name, outcome, decision }) => `${round} ${model} ${name ?? outcome} ${decision}`,
+  );
+}
+
+/** Why each attempt was followed by what followed, without the lengths of waits: a real call takes a few milliseconds. */
+function reasonsOf({ attempts }: Pick<Played, 'attempts'>): string[] {
+  return attempts.map(({ decision_reason }) =>
+    String(decision_reason).replaceAll(/[\d.]+ (ms|s|min)\b/g, '…'),
   );
 }
 
@@ -230,11 +245,38 @@ describe('A dry run', () => {
   });
 
   it('skips a model that cannot take the request, without using up an outcome', async () => {
-    const policy = { steps: steps('a/one', 'a/two') };
-    const request = { messages: MESSAGES };
-    const played = await play('skipping', { policy, request, outcomes: ['incompatible', 'ok'] });
-    expect(told(played)).toEqual(['0 a/one incompatible next', '0 a/two succeeded accept']);
-    expect(played.attempts[0]).toMatchObject({ outcome: 'skipped' });
+    const policy = { steps: steps('a/small', 'a/toolless', 'a/one') };
+    const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
+    const request = { messages: [{ role: 'user', content: 'word '.repeat(500) }], tools };
+    const played = await play('skipping', { policy, request, outcomes: ['ok'] });
+    expect(told(played)).toEqual([
+      '0 a/small incompatible next',
+      '0 a/toolless incompatible next',
+      '0 a/one succeeded accept',
+    ]);
+    const [small, toolless, one] = played.attempts;
+    expect(small).toMatchObject({ outcome: 'skipped', message: expect.stringContaining('too small') });
+    expect(toolless).toMatchObject({ outcome: 'skipped', message: expect.stringContaining('tools') });
+    expect(one).toMatchObject({ message: null });
+  });
+
+  it('goes on from a request that was too long only to a larger window', async () => {
+    const policy = { steps: steps('a/middling', 'a/small', 'a/middling', 'a/large') };
+    const played = await play('longer', { policy, outcomes: ['context_length_exceeded', 'ok'] });
+    expect(told(played)).toEqual([
+      '0 a/middling context_length_exceeded next',
+      '0 a/small incompatible next',
+      '0 a/middling incompatible next',
+      '0 a/large succeeded accept',
+    ]);
+  });
+
+  it('puts the cheapest model first where the policy says so', async () => {
+    const policy = { strategy: 'cost', steps: steps('a/priced', 'a/unknown', 'a/cheaper') };
+    expect((await play('cheap', { policy, outcomes: ['ok'] })).order).toEqual({
+      models: ['a/cheaper', 'a/priced', 'a/unknown'],
+      reason: expect.stringContaining('cost: a/cheaper first'),
+    });
   });
 
   it('tries a provider’s other key when one is refused', async () => {
@@ -348,6 +390,60 @@ describe('A dry run', () => {
   it('of a policy that is not there is a 404', async () => {
     const reply = await baton.request('POST', '/v1/policies/none/dry_run', good);
     expect(refusal(reply)).toEqual({ status: 404, code: 'unknown_policy', param: 'name' });
+  });
+});
+
+describe('A job that is run for real by the same script', () => {
+  const [one, two] = [{ model: 'sim/echo' }, { model: 'sim/slow' }];
+  it.each<[string, object, string[]]>([
+    ['answers at once', { steps: [one] }, ['ok']],
+    ['is retried', { steps: [{ ...one, retries: 2 }, two] }, ['server_error', 'overloaded', 'ok']],
+    ['goes on', { steps: [one, two, one] }, ['rate_limited:30', 'unauthorized', 'ok']],
+    [
+      'has its retries used up',
+      { steps: [{ ...one, retries: 1 }, two] },
+      ['connect_failed', 'connection_lost', 'ok'],
+    ],
+    ['waits with patience', { steps: [{ ...one, patience_ms: 5_000 }, two] }, ['rate_limited:0.5', 'ok']],
+    ['has too little patience', { steps: [{ ...one, patience_ms: 5_000 }, two] }, ['rate_limited:60', 'ok']],
+    ['waits for its model', { steps: [one, two], on: { overloaded: 'wait' } }, ['overloaded:0.2', 'ok']],
+    ['stops', { steps: [one, two], on: { content_filtered: 'stop' } }, ['content_filtered']],
+    ['goes round again', { steps: [one, one], rounds: 2 }, ['overloaded:0.3', 'malformed', 'ok']],
+    ['meets nothing that heals', { steps: [one, one] }, ['model_not_found', 'invalid_request']],
+    [
+      'makes its last call',
+      { steps: [{ ...one, retries: 9 }], max_attempts: 2, rounds: 9 },
+      ['server_error', 'timeout'],
+    ],
+    ['gets bad answers', { steps: [one, one, one, one] }, ['empty', 'refused', 'malformed', 'ok']],
+    [
+      'is expected more of',
+      { steps: [one, one], expect: { json: true }, rounds: 1 },
+      ['schema_mismatch', 'schema_mismatch'],
+    ],
+    [
+      'is drawn',
+      { strategy: 'weighted', sticky_by: 'user', steps: [one, { ...one, weight: 5 }, two] },
+      ['unauthorized', 'ok'],
+    ],
+    ['is drawn anew', { strategy: 'weighted', sticky_by: null, steps: [one, two] }, ['unauthorized', 'ok']],
+  ])('%s as in its dry run', async (name, policy, outcomes) => {
+    const path = name.replaceAll(' ', '-');
+    await put(path, policy);
+    const metadata = { user: 'me' };
+    const job = await baton.run({ model: `policy/${path}`, sim: outcomes }, { metadata });
+    // A job draws from the end of its id.
+    const seed = Number.parseInt(toUuid('job', job.id)?.slice(-8) ?? '', 16);
+    const request = { messages: MESSAGES, sim: outcomes };
+    const played = await play(path, { outcomes, metadata, request, seed });
+    expect(told(played)).toEqual(told(job as unknown as Played));
+    expect(reasonsOf(played)).toEqual(reasonsOf(job as unknown as Played));
+    expect(played.result).toMatchObject({
+      status: job.status,
+      served_by: job.served_by,
+      error_code: job.error?.code ?? null,
+    });
+    expect(played.order.reason).toEqual(job['order_reason']);
   });
 });
 

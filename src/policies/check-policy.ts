@@ -1,5 +1,6 @@
 import { ApiError } from '../http/api-error.js';
 import { checkedDeep } from '../http/validation.js';
+import { problemOfPattern } from '../providers/safe-pattern.js';
 import { PolicyDto, type PolicyStepDto } from './policy.dto.js';
 import { policyNameOf } from './resolve-chain.js';
 
@@ -30,6 +31,9 @@ export function checkPolicy(name: string, body: unknown): PolicyDto {
   }
   for (const [index, step] of policy.steps.entries()) assertPlain(step, `steps.${index}`);
   assertStrategy(policy);
+  const pattern = policy.expect?.pattern ?? null;
+  const problem = pattern === null ? null : problemOfPattern(pattern);
+  if (problem !== null) refuse('expect.pattern', `is no pattern: ${problem}`);
   return policy;
 }
 

@@ -1,11 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
+import type { Endpoint } from '../providers/adapter.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { Chain, Step } from '../routing/chain.js';
-import { type DryRun, dryRun, type Incompatibility } from '../routing/dry-run.js';
-import { orderSteps } from '../routing/order.js';
+import { needsOf, whyIncompatible, type WindowToExceed, windowToExceed } from '../routing/compatibility.js';
+import { type DryRun, dryRun } from '../routing/dry-run.js';
+import type { PastAttempt } from '../routing/history.js';
+import { type Lot, orderSteps } from '../routing/order.js';
 import { parseOutcome, type ScriptedOutcome } from '../routing/outcome-script.js';
-import type { StepOrder } from '../routing/plan.js';
+import type { StepFacts, StepOrder } from '../routing/plan.js';
+import { stepAt } from '../routing/situation.js';
 import { PoliciesService } from './policies.service.js';
 import { diff } from './policy-diff.js';
 import type { DryRunDto, DryRunReplyDto, PolicyDiffDto } from './policy-lab.dto.js';
@@ -46,24 +50,26 @@ export class PolicyLabService {
   async dryRun(projectId: string, name: string, dto: DryRunDto): Promise<DryRunReplyDto> {
     const script = toScript(dto.outcomes);
     const body = bodyOf(dto.request, name);
-    const { chain, version } = await this.chainOf(projectId, name, dto);
+    const { chain: written, version } = await this.chainOf(projectId, name, dto);
     const seed = dto.seed ?? 0;
-    const incompatible = chain.steps.map((step) => this.whyIncompatible(step, dto, body));
-    const order = this.order(chain, incompatible, { seed, metadata: dto.metadata ?? {} });
-    const steps = order.steps.flatMap((index) => chain.steps[index] ?? []);
+    const endpoint = dto.endpoint ?? '/v1/chat/completions';
+    const fits = written.steps.map((step) => this.fitOf(step, endpoint, body));
+    const order = orderOf(written, fits, { seed, metadata: dto.metadata ?? {} });
+    const chain = { ...written, steps: order.steps.map((index) => stepAt(written, index)) };
+    const walked = order.steps.map((index) => fits[index]);
     const played = dryRun({
-      chain: { ...chain, steps },
+      chain,
       script,
       lifetimeMs: (dto.expires_in ?? DEFAULT_EXPIRES_IN_SECONDS) * 1000,
       seed,
-      keyIds: steps.map(({ model }) => this.providers.keyIdsOf(model)),
-      incompatible: order.steps.map((index) => incompatible[index] ?? null),
+      keyIds: chain.steps.map(({ model }) => this.providers.keyIdsOf(model)),
+      whyNot: (step, attempts) => walked[step]?.whyNot(this.windowToExceed(chain, attempts)) ?? null,
     });
     return {
       object: 'policy.dry_run',
       policy: { name, version },
-      order: { models: steps.map(({ model }) => model), reason: chain.plan && order.reason },
-      ...toReply(played, steps),
+      order: { models: chain.steps.map(({ model }) => model), reason: order.reason },
+      ...toReply(played, chain),
     };
   }
 
@@ -87,27 +93,48 @@ export class PolicyLabService {
     return { chain: await this.policies.chainOf(projectId, name, row.body), version: row.version };
   }
 
-  private whyIncompatible(
-    { model, overrides }: Step,
-    { endpoint = '/v1/chat/completions' }: DryRunDto,
-    body: Readonly<Record<string, unknown>>,
-  ): Incompatibility | null {
-    const message = this.providers.whyNot(model, endpoint, { ...body, ...overrides });
-    return message === null ? null : { class: 'incompatible', message };
+  private fitOf({ model, overrides }: Step, endpoint: Endpoint, request: Body): Fit {
+    const body = { ...request, ...overrides };
+    const needs = needsOf(body, endpoint);
+    const facts = this.providers.factsOf(model);
+    const ofFormat = this.providers.whyNot(model, endpoint, body);
+    return {
+      costMicros: this.providers.estimateCostMicros(model, needs.tokens),
+      whyNot: (tooSmall) => ofFormat ?? whyIncompatible(facts, needs, tooSmall),
+    };
   }
 
-  private order(
-    { steps, plan }: Chain,
-    incompatible: readonly (Incompatibility | null)[],
-    lot: { seed: number; metadata: Record<string, string> },
-  ): StepOrder {
-    if (plan === null) return { steps: [...steps.keys()], reason: '' };
-    const facts = incompatible.map((why) => {
-      return { latencyMs: null, costMicros: null, incompatible: why?.class ?? null };
-    });
-    return orderSteps(steps, plan, facts, lot);
+  private windowToExceed(chain: Chain, attempts: readonly PastAttempt[]): WindowToExceed | null {
+    const tooLongFor = attempts.filter(
+      (each) => each.outcome === 'failed' && each.class === 'context_length_exceeded',
+    );
+    return windowToExceed(
+      tooLongFor.map(({ step }) => {
+        const { model } = stepAt(chain, step);
+        return { model, tokens: this.providers.factsOf(model).contextWindow ?? 0 };
+      }),
+    );
   }
 }
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** How a step and the request fit together. */
+interface Fit {
+  readonly costMicros: number | null;
+  readonly whyNot: (tooSmall: WindowToExceed | null) => string | null;
+}
+
+/** The order of the steps, and why; no reason for one that is as written. */
+function orderOf({ steps, plan }: Chain, fits: readonly Fit[], lot: Lot): Order {
+  if (plan === null) return { steps: [...steps.keys()], reason: null };
+  const facts = fits.map(({ costMicros, whyNot }): StepFacts => {
+    return { latencyMs: null, costMicros, incompatible: whyNot(null) === null ? null : 'incompatible' };
+  });
+  return orderSteps(steps, plan, facts, lot);
+}
+
+type Order = Omit<StepOrder, 'reason'> & { readonly reason: string | null };
 
 function toScript(outcomes: readonly string[]): ScriptedOutcome[] {
   return outcomes.map((text, index) => {
@@ -119,7 +146,7 @@ function toScript(outcomes: readonly string[]): ScriptedOutcome[] {
 }
 
 /** The request as it would go out, but for the model. It may name the policy that is played and no other model. */
-function bodyOf(request: Record<string, unknown>, name: string): Record<string, unknown> {
+function bodyOf(request: Body, name: string): Body {
   const { model, ...body } = request;
   const refuse = (param: string, predicate: string): never => {
     throw new ApiError('invalid_value', `${param} ${predicate}`, { param });
@@ -150,9 +177,9 @@ function inside(field: string): (error: unknown) => never {
 
 function toReply(
   { attempts, status, by, reason, endsAtMs }: DryRun,
-  steps: readonly Step[],
+  chain: Chain,
 ): Pick<DryRunReplyDto, 'attempts' | 'result'> {
-  const modelAt = (step: number): string => steps[step]?.model ?? '';
+  const modelAt = (step: number): string => stepAt(chain, step).model;
   const shown = by === null ? undefined : attempts[by];
   return {
     attempts: attempts.map((attempt, index) => ({

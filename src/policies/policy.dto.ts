@@ -101,11 +101,10 @@ export class PolicyExpectDto {
   @Max(1_000_000)
   min_length?: number;
 
-  /** A regular expression (RE2) that must be found in the text. Default: none. */
+  /** A regular expression (RE2, at most 1000 characters) that must be found in the text. Default: none. */
   @IsOptional()
   @IsString()
   @MinLength(1)
-  @MaxLength(1024)
   pattern?: string;
 }
 

@@ -33,6 +33,12 @@ export interface WindowToExceed {
   readonly tokens: number;
 }
 
+/** The largest window among the models of a job that found its request too long; null if none has a known one. */
+export function windowToExceed(tooLongFor: readonly WindowToExceed[]): WindowToExceed | null {
+  const known = tooLongFor.filter(({ tokens }) => tokens > 0);
+  return known.toSorted((left, right) => right.tokens - left.tokens)[0] ?? null;
+}
+
 /** Reads what a request of OpenAI's format needs; once for each job and set of overrides. The work is bounded. */
 export function needsOf(body: Readonly<Record<string, unknown>>, endpoint: string): RequestNeeds {
   const { tokens, media } = readPrompt(body, endpoint);

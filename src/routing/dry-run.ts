@@ -16,14 +16,8 @@ export interface DryRunScene {
   readonly seed: number;
   /** The ids of the keys that each step's provider has, by step. */
   readonly keyIds: readonly (readonly string[])[];
-  /** Why each step can't take the request, by step; null where it can. */
-  readonly incompatible: readonly (Incompatibility | null)[];
-}
-
-/** Why a model is not called at all. */
-export interface Incompatibility {
-  readonly class: FailureClass;
-  readonly message: string;
+  /** Why a step can't take the request after these attempts, as a sentence; null if it can. */
+  readonly whyNot: (step: number, attempts: readonly PastAttempt[]) => string | null;
 }
 
 /** An attempt that would be made. Times are milliseconds; moments are counted from the job's start. */
@@ -94,11 +88,8 @@ function attemptOf(
   startsAtMs: number,
 ): Omit<DryAttempt, 'waitedMs'> {
   const open = { step, round, startsAtMs, decision: null, reason: null };
-  const incompatible = scene.incompatible[step] ?? null;
-  if (incompatible !== null) {
-    const skipped = { outcome: 'skipped', ...incompatible, retryAfterMs: null, keyId: null } as const;
-    return { ...open, ...skipped, endedAtMs: startsAtMs };
-  }
+  const message = scene.whyNot(step, attempts);
+  if (message !== null) return { ...open, ...INCOMPATIBLE, message, endedAtMs: startsAtMs };
   const played = attempts.filter(({ message }) => message === null).length;
   const said = scene.script[Math.min(played, scene.script.length - 1)] ?? GOOD_ANSWER;
   const outcome = outcomeOf(said.class);
@@ -112,6 +103,7 @@ function attemptOf(
   };
 }
 
+const INCOMPATIBLE = { outcome: 'skipped', class: 'incompatible', retryAfterMs: null, keyId: null } as const;
 const GOOD_ANSWER: ScriptedOutcome = { class: null, retryAfterMs: null };
 
 /** Whether an outcome is one of a call, or of a gate before it: of what is not sent, only a connection is tried. */
