@@ -1,4 +1,4 @@
-import { readDuration, readRateLimitReset, readRetryAfter } from './retry-after.js';
+import { readAnthropicReset, readDuration, readRateLimitReset, readRetryAfter } from './retry-after.js';
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z');
 const SEVEN_DAYS_MS = 604_800_000;
@@ -86,4 +86,38 @@ test.each([
   ['9'.repeat(400) + 's', SEVEN_DAYS_MS],
 ])('a duration of %.20p is %p ms', (text, expected) => {
   expect(readDuration(text)).toBe(expected);
+});
+describe('readAnthropicReset', () => {
+  const limit = (unit: string, remaining: string | undefined, resetAt: string) => ({
+    [`anthropic-ratelimit-${unit}-reset`]: resetAt,
+    ...(remaining === undefined ? {} : { [`anthropic-ratelimit-${unit}-remaining`]: remaining }),
+  });
+  test.each([
+    ['one limit', limit('requests', '0', '2026-03-01T12:00:07Z'), 7000],
+    ['one limit, with parts of a second', limit('tokens', '0', '2026-03-01T12:00:07.25Z'), 7250],
+    ['one limit, in another zone', limit('tokens', '0', '2026-03-01T13:00:07+01:00'), 7000],
+    [
+      'two limits, one used up: that one',
+      {
+        ...limit('requests', '4', '2026-03-01T12:00:01Z'),
+        ...limit('input-tokens', '0', '2026-03-01T12:00:30Z'),
+      },
+      30_000,
+    ],
+    [
+      'two limits, neither said to be used up: the sooner',
+      {
+        ...limit('requests', undefined, '2026-03-01T12:00:01Z'),
+        ...limit('output-tokens', undefined, '2026-03-01T12:00:30Z'),
+      },
+      1000,
+    ],
+    ['a date that has passed', limit('requests', '0', '2026-03-01T11:59:00Z'), null],
+    ['a date far off', limit('requests', '0', '2099-03-01T12:00:00Z'), SEVEN_DAYS_MS],
+    ['a text that is no date', limit('requests', '0', '-5'), null],
+    ['a day that is none', limit('requests', '0', '2026-99-01T12:00:00Z'), null],
+    ['no limits', {}, null],
+  ])('%s', (_name, headers: Record<string, string>, expected) => {
+    expect(readAnthropicReset(headers, NOW_MS)).toBe(expected);
+  });
 });
