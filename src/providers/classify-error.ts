@@ -197,7 +197,10 @@ const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
     'quota_exhausted',
   ],
   [/spending limit|used all available credits|failure to pay/i, 'quota_exhausted'],
-  [/exceeded your current quota|billing hard limit|requires more credits|specified api usage limits/i, 'quota_exhausted'],
+  [
+    /exceeded your current quota|billing hard limit|requires more credits|specified api usage limits/i,
+    'quota_exhausted',
+  ],
   [
     /maximum context length|context (?:length|window|size) |exceed\w* (?:the )?(?:available |max\w* )?context/i,
     'context_length_exceeded',
