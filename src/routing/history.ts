@@ -44,7 +44,7 @@ function isOfKey(failure: PastFailure): boolean {
 }
 
 /**
- * True if the last attempt failed by its key, and fewer than `keyCount` keys were tried at its step in its round.
+ * True if the last attempt failed by its key, and fewer than `keyCount` keys failed at its step in its round.
  *
  * @param keyCount how many keys the provider of the step has; one where it is not said.
  */
@@ -52,24 +52,42 @@ export function hasOtherKey(attempts: readonly PastAttempt[], keyCount = 1): boo
   const last = attempts.at(-1);
   if (last === undefined || !isFailure(last) || !isOfKey(last)) return false;
   const here = attempts.filter(({ step, round }) => step === last.step && round === last.round);
-  const tried = new Set(here.map(({ keyId }) => keyId).filter((keyId) => keyId !== null));
+  // A call that was broken off on our side says nothing of its key.
+  const keyIds = here.filter(isFailure).map(({ keyId }) => keyId);
+  const tried = new Set(keyIds.filter((keyId) => keyId !== null));
   return tried.size < keyCount;
 }
 
 /**
  * Each step's last failure, in the order of the chain (the order in which the first round meets the steps). Where that is
- * a key's own, what came of the other keys stands beside it, and of these the failure that is over first counts: one key
- * that was withdrawn does not end what another may do.
+ * a key's own, what last came of the other keys stands beside it, and of these the failure that is over first counts: one
+ * key that was withdrawn does not end what another may do.
  */
 export function lastFailures(attempts: readonly PastAttempt[]): PastFailure[] {
   const ofSteps = new Map<number, PastFailure[]>();
   for (const failure of attempts.filter(isFailure)) {
-    const ofOtherKeys = (ofSteps.get(failure.step) ?? []).filter(
-      ({ keyId }) => isOfKey(failure) && keyId !== null && keyId !== failure.keyId,
-    );
-    ofSteps.set(failure.step, [...ofOtherKeys, failure]);
+    ofSteps.set(failure.step, [
+      ...(ofSteps.get(failure.step) ?? []).filter((earlier) => standsBeside(earlier, failure)),
+      failure,
+    ]);
   }
-  return [...ofSteps.values()].map((failures) => failures.reduce(openerOf));
+  return [...ofSteps.values()].map(standing);
+}
+
+/** A key's own failure ends what was known of that key; holding a model back ends nothing; any other ends all. */
+function standsBeside(earlier: PastFailure, later: PastFailure): boolean {
+  if (earlier.keyId === null) return false;
+  return isHeldBack(later) || (isOfKey(later) && earlier.keyId !== later.keyId);
+}
+
+/** @param failures of one step, the last of them last; at least one. */
+function standing(failures: readonly PastFailure[]): PastFailure {
+  return failures.reduce((best, failure) => (isOfKey(failure) ? openerOf(best, failure) : failure));
+}
+
+/** True if it was we who did not call the model: a limit of ours, or an open circuit. */
+export function isHeldBack({ outcome, class: name }: PastFailure): boolean {
+  return outcome === 'skipped' && (name === 'locally_limited' || name === 'circuit_open');
 }
 
 /** The failure that is over first; of two that are over at once, the later. */

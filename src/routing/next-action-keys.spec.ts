@@ -108,6 +108,13 @@ const others: readonly Case[] = [
     call(1, 0, { decision: 'next' }),
   ],
   [
+    'a key whose call was interrupted was not tried',
+    situation(TWO, [ended('interrupted', { key: 'one' }), failed('unauthorized', { key: 'two' })], {
+      keys: [2, 1],
+    }),
+    call(0, 0, { decision: 'retry', reason: 'unauthorized: a/x again with another key' }),
+  ],
+  [
     'where the other keys are not ready the chain goes on',
     situation(
       TWO,
@@ -226,6 +233,31 @@ const openings: readonly Case[] = [
       { keys: [1] },
     ),
     wait(0, 2, between(1_000, 4_000), { reason: reason(/because timeout can heal$/) }),
+  ],
+  [
+    'a key that was held back in between is forgotten by none',
+    situation(
+      chain([A]),
+      [
+        failed('rate_limited', { key: 'one', retryAfterMs: 90 * SECOND }),
+        skipped('circuit_open', { retryAfterMs: 4 * SECOND }),
+        failed('unauthorized', { key: 'two', at: 5 * SECOND }),
+      ],
+      { keys: [2] },
+    ),
+    wait(0, 1, between(90_000, 99_000), { reason: reason(/because rate_limited can heal$/) }),
+  ],
+  [
+    'a model whose keys are held back is waited for as long as that says',
+    situation(
+      chain([A]),
+      [
+        failed('rate_limited', { key: 'one', retryAfterMs: 90 * SECOND }),
+        skipped('circuit_open', { retryAfterMs: 120 * SECOND }),
+      ],
+      { keys: [2] },
+    ),
+    wait(0, 1, between(120_000, 132_000), { reason: reason(/because circuit_open can heal$/) }),
   ],
   [
     'where all keys are withdrawn the model is',

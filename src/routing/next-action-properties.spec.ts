@@ -204,7 +204,10 @@ function promisesOfPlace(situation: Situation, action: Of<'call' | 'wait'>) {
 
 function hasKeyLeft({ attempts, keyCounts: keys }: Situation, action: Of<'call' | 'wait'>): boolean {
   if (!action.reason.endsWith('with another key')) return true;
-  const here = attempts.filter(({ step: index, round }) => index === action.step && round === action.round);
+  const here = attempts.filter(
+    ({ step: index, round, outcome }) =>
+      index === action.step && round === action.round && outcome === 'failed',
+  );
   const tried = new Set(here.map((one) => one.keyId).filter((key) => key !== null));
   return action.type === 'call' && tried.size < (keys[action.step] ?? 1);
 }

@@ -2,12 +2,7 @@
 
 import { type Backoff, NAMED_BACKOFF, ROUND_BACKOFF, saneRetryAfterMs } from './backoff.js';
 import { FAILURES } from './failure.js';
-import { isFailure, type PastAttempt, type PastFailure } from './history.js';
-
-/** True if it was we who did not call the model: a limit of ours, or an open circuit. */
-export function isHeldBack({ outcome, class: name }: PastFailure): boolean {
-  return outcome === 'skipped' && (name === 'locally_limited' || name === 'circuit_open');
-}
+import { isFailure, isHeldBack, type PastAttempt, type PastFailure } from './history.js';
 
 /** True if waiting is what the failure asks for: it is held back, or it can heal and says when. */
 export function asksForTime(failure: PastFailure): boolean {

@@ -5,13 +5,13 @@ import { FAILURES, type RuleDecision } from './failure.js';
 import {
   hasOtherKey,
   isFailure,
+  isHeldBack,
   lastFailures,
   openFromMs,
   type PastAttempt,
   type PastFailure,
   wasCalled,
 } from './history.js';
-import { isHeldBack } from './patience.js';
 
 /** Everything that the next step of a job depends on. */
 export interface Situation {
