@@ -48,8 +48,11 @@ const answerOf = (...parts: object[]) =>
     modelVersion: 'gemini-3-flash-preview',
     responseId: 'r1',
   });
-const messageOf = (job: JobReply) =>
-  (job.response?.body as { choices: [{ message: Record<string, unknown> }] }).choices[0].message;
+const messageOf = ({ response }: JobReply) => {
+  const body: unknown = response?.body;
+  const { choices } = body as { choices: [{ message: Record<string, unknown> }] };
+  return choices[0].message;
+};
 const attemptsOf = (job: JobReply) =>
   job.attempts.map((attempt) => [attempt['model'], attempt['outcome'], attempt['class']]);
 
