@@ -1,4 +1,5 @@
 import { MODEL_ENDPOINTS, type ModelFacts } from './config.js';
+import { readLimits } from './limit-section.js';
 import { nearestName } from './nearest-name.js';
 import { PROVIDER_PRESETS } from './provider-presets.js';
 import { withoutAbsent, type Section } from './section.js';
@@ -14,6 +15,7 @@ const FIELDS = [
   'tools',
   'json_schema',
   'endpoints',
+  'limits',
 ];
 const MODALITIES = ['text', 'image', 'audio', 'file'] as const;
 
@@ -49,5 +51,6 @@ function readFacts(section: Section): ModelFacts {
     tools: section.boolean('tools'),
     jsonSchema: section.boolean('json_schema'),
     endpoints: section.words('endpoints', MODEL_ENDPOINTS),
+    limits: readLimits(section),
   });
 }

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import {
   WIRE_FORMATS,
-  type CallLimits,
   type ProviderConfig,
   type ProviderKey,
   type WireFormat,
 } from './config.js';
 import type { Environment } from './environment.js';
+import { readLimits } from './limit-section.js';
 import { PROVIDER_PRESETS } from './provider-presets.js';
-import { withoutAbsent, type Section } from './section.js';
+import type { Section } from './section.js';
 
 /** The provider that Baton has built in, and the word that stands before a policy's name where a model is asked for. */
 const RESERVED_NAMES = ['sim', 'policy'];
@@ -20,7 +20,6 @@ const PATHS: Readonly<Record<WireFormat, string>> = {
   anthropic: '/messages',
   gemini: '/models',
 };
-const LIMITS = ['rpm', 'tpm', 'concurrency'] as const;
 
 /**
  * The providers that are switched on: `sim`, each preset whose key is in the environment, and each one of the file, which
@@ -88,7 +87,7 @@ function readProvider(
     name,
     readSecrets(section) ?? (preset ? environmentKey(preset.keyEnv, environment) : []),
   );
-  const limits = readLimits(section, name, warnings);
+  const limits = readLimits(section);
   if (preset !== undefined && ownUrl === undefined && apiKeys.length === 0) {
     warnings.push(
       `The provider ${name} is off: it has no key. Set ${preset.keyEnv}, or api_key in the config file.`,
@@ -165,18 +164,4 @@ function keysOf(provider: string, secrets: readonly string[]): ProviderKey[] {
     id: `${provider}-${createHash('sha256').update(secret).digest('hex').slice(0, 8)}`,
     secret,
   }));
-}
-
-function readLimits(provider: Section, name: string, warnings: string[]): CallLimits | undefined {
-  if (!provider.has('limits')) return undefined;
-  const section = provider.section('limits');
-  section.allowOnly(LIMITS);
-  warnings.push(
-    `The limits of the provider ${name} are read but not kept yet: Baton calls it as often as jobs ask.`,
-  );
-  return withoutAbsent({
-    rpm: section.number('rpm', 1, 'whole'),
-    tpm: section.number('tpm', 1, 'whole'),
-    concurrency: section.number('concurrency', 1, 'whole'),
-  });
 }

@@ -252,11 +252,16 @@ describe('providers', () => {
     expect(warnings).toEqual([expect.stringContaining('groq is off')]);
   });
 
-  test('limits are accepted with a warning', () => {
-    write('baton.yaml', 'providers: { a: { base_url: "http://h/v1", limits: { rpm: 1, tpm: 2 } } }');
+  test.each([
+    ['{ rpm: 1, tpm: 2, concurrency: 3 }', { rpm: 1, tpm: 2, concurrency: 3 }],
+    ['{ tpm: 200000 }', { tpm: 200_000 }],
+    ['{}', {}],
+    ['', undefined],
+  ])('limits are accepted: %s', (written, limits) => {
+    write('baton.yaml', `providers: { a: { base_url: "http://h/v1", limits: ${written} } }`);
     const { config, warnings } = readConfig({}, folder);
-    expect(config?.providers.get('a')?.limits).toEqual({ rpm: 1, tpm: 2 });
-    expect(warnings).toEqual([expect.stringMatching(/limits of the provider a .* not kept yet/)]);
+    expect(config?.providers.get('a')?.limits).toEqual(limits);
+    expect(warnings).toEqual([]);
   });
 
   test.each([
@@ -312,7 +317,7 @@ describe('models and policies', () => {
       `models:
   sim/echo: { context_window: "\${CTX}", max_output_tokens: 8192, input_usd_per_mtok: 0.2, output_usd_per_mtok: 0.6,
     cached_input_usd_per_mtok: 0, cache_write_usd_per_mtok: 0.3, modalities: [text, image], tools: true,
-    json_schema: false, endpoints: [/v1/embeddings] }
+    json_schema: false, endpoints: [/v1/embeddings], limits: { rpm: 30, concurrency: 2 } }
   openai/gpt-x: {}
   openai/org/name: { tools: "true" }`,
     );
@@ -330,6 +335,7 @@ describe('models and policies', () => {
           tools: true,
           jsonSchema: false,
           endpoints: ['/v1/embeddings'],
+          limits: { rpm: 30, concurrency: 2 },
         },
       ],
       ['openai/gpt-x', {}],
@@ -352,6 +358,8 @@ describe('models and policies', () => {
       'sim/echo: { endpoints: [chat] }',
       'sim/echo.endpoints: must be a list of /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses',
     ],
+    ['sim/echo: { limits: { tpm: 1.5 } }', 'sim/echo.limits.tpm: must be a whole number of at least 1'],
+    ['sim/echo: { limits: { rmp: 5 } }', 'sim/echo.limits.rmp: unknown name; did you mean rpm?'],
     ['sim/echo: 5', 'sim/echo: must be a mapping of names to values'],
     ['simm/echo: {}', 'simm/echo: there is no provider simm; did you mean sim?'],
     ['elsewhere/x: {}', 'elsewhere/x: there is no provider elsewhere; add it under providers'],
