@@ -422,6 +422,19 @@ describe('the schema of the request', () => {
     expect(check(schema, 'no')).toBe(isCarried ? 'The answer is not JSON.' : null);
   });
 
+  test('that cannot be checked is logged once, without its words', () => {
+    const lines: unknown[] = [];
+    const keep = (line: unknown) => lines.push(line);
+    Logger.overrideLogger({ log: keep, error: keep, warn: keep });
+    const schema = { $ref: 'https://example.com/canary' };
+    check(schema, '1');
+    check(schema, '2');
+    Logger.overrideLogger(false);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('cannot be checked');
+    expect(lines[0]).not.toContain('canary');
+  });
+
   test('that is nested very deep is not checked', () => {
     let deep: unknown = {};
     for (let depth = 0; depth < 2_000; depth++) deep = { items: deep };
