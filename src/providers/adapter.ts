@@ -45,7 +45,7 @@ interface Read {
   readonly statedCostUsd: number | null;
 }
 
-/** A reply that is a good answer: `body` is the provider's JSON as it came. */
+/** A reply that is a good answer: `body` is OpenAI's JSON, as it came or as it was translated. */
 export interface GoodReading extends Read {
   readonly ok: true;
   readonly body: string;
