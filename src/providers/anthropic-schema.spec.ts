@@ -1,3 +1,4 @@
+import { leastCpuMs } from '../../test/support/wall.js';
 import { toAnthropicSchema } from './anthropic-schema.js';
 import type { JsonObject } from './json.js';
 
@@ -72,3 +73,18 @@ test.each(['minimum', 'maxLength', 'pattern', 'uniqueItems'])(
     );
   },
 );
+
+test('the work grows with the size of a schema, however its definitions build on each other', () => {
+  const chainOf = (length: number): JsonObject => {
+    const links = Array.from({ length }, (_, index) => [`d${index}`, { $ref: `#/$defs/d${index + 1}` }]);
+    return {
+      $ref: '#/$defs/d0',
+      $defs: { ...Object.fromEntries(links), [`d${length}`]: { type: 'string' } },
+    };
+  };
+  const [small, large] = [chainOf(2_000), chainOf(20_000)];
+  expect(toAnthropicSchema(large, false)).toEqual(large);
+  const smallMs = leastCpuMs(() => toAnthropicSchema(small, false));
+  // Ten times the size; a hundred times the work would be the square.
+  expect(leastCpuMs(() => toAnthropicSchema(large, false))).toBeLessThan(40 * Math.max(1, smallMs));
+});

@@ -128,30 +128,39 @@ function toList(value: unknown, walk: Walk): JsonObject[] {
 
 /** Whether following the references of a schema ever leads back: such schemas are refused there. */
 function refersToItself(schema: JsonObject): boolean {
-  const definitions = new Map<string, ReadonlySet<string>>();
-  for (const holder of [schema.$defs, schema.definitions])
-    if (isObject(holder))
-      for (const [name, node] of Object.entries(holder)) definitions.set(name, refsOf(node));
   if (refsOf(schema).has('#')) return true;
-  // Definitions whose references are all settled are settled; what can never be settled is a circle.
-  let unsettled = [...definitions];
-  for (;;) {
-    const open = new Set(unsettled.map(([name]) => name));
-    const left = unsettled.filter(([, refs]) => [...refs].some((name) => open.has(name)));
-    if (left.length === unsettled.length) return left.length > 0;
-    unsettled = left;
+  const definitions = [schema.$defs, schema.definitions].flatMap((named) =>
+    isObject(named) ? Object.entries(named) : [],
+  );
+  const users = new Map<string, string[]>(definitions.map(([name]) => [name, []]));
+  const unsettled = new Map<string, number>();
+  for (const [name, node] of definitions) {
+    const used = [...refsOf(node)].filter((ref) => users.has(ref));
+    unsettled.set(name, used.length);
+    for (const ref of used) users.get(ref)?.push(name);
   }
+  // A definition is settled once all that it refers to are; what can never be settled is a circle.
+  const settled = [...unsettled.keys()].filter((name) => unsettled.get(name) === 0);
+  for (const name of settled) {
+    for (const user of users.get(name) ?? []) {
+      const left = (unsettled.get(user) ?? 0) - 1;
+      unsettled.set(user, left);
+      if (left === 0) settled.push(user);
+    }
+  }
+  return settled.length < unsettled.size;
 }
 
-/** The names of the definitions that a schema refers to, anywhere in it. */
+/** What a schema refers to, anywhere in it: the names of definitions, and whatever else stands there. */
 function refsOf(node: unknown): ReadonlySet<string> {
   const refs = new Set<string>();
   const waiting: unknown[] = [node];
-  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+  while (waiting.length > 0) {
+    const value = waiting.pop();
     if (typeof value !== 'object' || value === null) continue;
     if (isObject(value) && typeof value.$ref === 'string')
       refs.add(LOCAL_REF.exec(value.$ref)?.[1] ?? value.$ref);
-    waiting.push(...(Object.values(value) as unknown[]).filter((each) => each !== undefined));
+    for (const each of Object.values(value) as unknown[]) waiting.push(each);
   }
   return refs;
 }

@@ -22,8 +22,9 @@ export function toMessages(turns: readonly Turn[]): JsonObject[] {
     const role = turn.role === 'assistant' ? 'assistant' : 'user';
     const blocks = toBlocks(turn);
     const last = messages.at(-1);
-    if (last?.role === role) last.content.push(...blocks);
-    else if (blocks.length > 0) messages.push({ role, content: blocks });
+    if (blocks.length === 0) continue;
+    if (last?.role !== role) messages.push({ role, content: blocks });
+    else for (const block of blocks) last.content.push(block);
   }
   return messages;
 }

@@ -140,7 +140,9 @@ function readToolChoice(fields: BodyFields): ChatRequest['toolChoice'] {
   if (choice === undefined) return null;
   if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
   const named = typeof choice === 'object' ? fields.object('tool_choice') : null;
-  const name = named?.text('type') === 'function' ? named.object('function')?.text('name') : null;
+  const chosen = named?.text('type') === 'function' ? named.object('function') : null;
+  const name = chosen?.text('name');
+  chosen?.end();
   named?.end();
   if (typeof name === 'string' && name !== '') return { name };
   fields.problem('tool_choice', 'is none of `auto`, `none`, `required` and one named function');
