@@ -65,13 +65,10 @@ describe('an adaptive limit', () => {
   it('is cut again for a call that began after the cut', () => {
     const load = begin(40);
     refuse(load);
+    for (const call of load.calls.splice(20)) ended(load.limit, call, null, NOW);
     load.calls.push(began(load.limit, NOW));
     refuse(load);
-    expect([load.limit.inFlight, capOf(load.limit, NOW)]).toEqual([39, 20]);
-    bear(load, 15);
-    load.calls.push(began(load.limit, NOW));
-    refuse(load);
-    expect(capOf(load.limit, NOW)).toBeLessThan(20);
+    expect(capOf(load.limit, NOW)).toBe(10);
   });
 
   it.each([
@@ -118,6 +115,14 @@ describe('an adaptive limit', () => {
     const before = capOf(load.limit, NOW);
     for (let n = 0; n < 1_000; n += 1) ended(load.limit, began(load.limit, NOW), false, NOW);
     expect(capOf(load.limit, NOW)).toBe(before);
+  });
+
+  it('learns nothing from a call that was not made', () => {
+    const load = begin(41);
+    refuse(load);
+    const before = { ...load.limit };
+    for (let n = 0; n < 1_000; n += 1) ended(load.limit, began(load.limit, NOW), null, NOW);
+    expect(load.limit).toEqual(before);
   });
 
   it.each([

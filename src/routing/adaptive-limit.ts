@@ -60,10 +60,13 @@ export function began(limit: AdaptiveLimit, nowMs: number): BegunCall {
   return { rank: limit.inFlight, cuts: limit.cuts };
 }
 
-/** Counts a call out, and learns from how it ended: refused means for load (`rate_limited`, `overloaded`). */
-export function ended(limit: AdaptiveLimit, call: BegunCall, isRefused: boolean, nowMs: number): void {
-  if (isRefused) shrink(limit, call);
-  else grow(limit);
+/**
+ * Counts a call out, and learns from how it ended: refused means for load (`rate_limited`, `overloaded`); null that it says
+ * nothing, because it was not made or was stopped by us.
+ */
+export function ended(limit: AdaptiveLimit, call: BegunCall, isRefused: boolean | null, nowMs: number): void {
+  if (isRefused === true) shrink(limit, call);
+  if (isRefused === false) grow(limit);
   limit.inFlight -= 1;
   limit.lastMs = nowMs;
 }
