@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import {
   ArrayMaxSize,
   ArrayMinSize,
@@ -126,6 +127,15 @@ export class DryRunReplyDto {
   result: DryRunResultDto;
 }
 
+/** Said by hand: of `unknown` the description would say that it is an object. */
+const ANY_JSON = {
+  anyOf: [
+    { type: 'object' },
+    { type: 'array', items: {} },
+    ...['string', 'number', 'boolean', 'null'].map((type) => ({ type })),
+  ],
+};
+
 /** One place at which two versions differ. */
 export class PolicyChangeDto {
   /** `add` and `remove` for what only one of them has. */
@@ -133,8 +143,11 @@ export class PolicyChangeDto {
   /** A JSON Pointer: `/steps/0/model`. */
   path: string;
   /** Null where it was not there. */
+  @ApiProperty(ANY_JSON)
   from: unknown;
+
   /** Null where it is no longer there. */
+  @ApiProperty(ANY_JSON)
   to: unknown;
 }
 

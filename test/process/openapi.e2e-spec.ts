@@ -193,6 +193,25 @@ describe('real replies', () => {
     ['GET /v1/policies/{name}', '/v1/policies/fixed', 200],
     ['GET /v1/policies/{name}/versions', '/v1/policies/p/versions', 200],
     ['POST /v1/policies/{name}/versions/{version}/restore', '/v1/policies/p/versions/1/restore', 200],
+    ['GET /v1/policies/{name}/versions/{version}', '/v1/policies/p/versions/1', 200],
+    [
+      'PUT /v1/policies/{name}',
+      '/v1/policies/p',
+      200,
+      {
+        strategy: 'weighted',
+        steps: [{ model: 'policy/fixed', weight: 2 }],
+        expect: { finish_reason: ['stop'], min_length: 1, pattern: '.' },
+      },
+    ],
+    ['GET /v1/policies/{name}/diff', '/v1/policies/p/diff?from=1', 200],
+    [
+      'POST /v1/policies/{name}/dry_run',
+      '/v1/policies/p/dry_run',
+      200,
+      { request: {}, outcomes: ['locally_limited:1', 'timeout', 'ok'] },
+    ],
+    ['GET /v1/policies/{name}/stats', '/v1/policies/p/stats', 200],
     ['GET /v1/policies', '/v1/policies', 200],
     [
       'POST /v1/jobs',
@@ -244,6 +263,11 @@ describe('real replies', () => {
         409,
       );
     }
+    expectDescribed(
+      'GET /v1/policies/{name}/stats',
+      await baton.api.request('GET', '/v1/policies/fixed/stats'),
+      200,
+    );
     const later = await baton.api.submit(
       { model: 'sim/echo' },
       { run_at: Math.floor(Date.now() / 1000) + 3600 },
