@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { AdmissionModule } from './admission/admission.module.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import type { AppConfig } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
@@ -39,6 +40,7 @@ export class AppModule {
         }),
         HttpModule,
         ApiKeysModule.forRoot(adminKey),
+        AdmissionModule.forRoot(config.roles),
         JobsModule.forRoot(config.roles),
       ],
     };

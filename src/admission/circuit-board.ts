@@ -156,18 +156,22 @@ export class CircuitBoard {
     this.entry(id).probedUntilMs = untilMs;
   }
 
-  /** The call is over; `result` is null if it was not made, or says nothing of the model because we stopped it. */
-  leave(pass: Pass, result: CallResult | null): void {
+  /**
+   * The call is over; `result` is null if it was not made, or says nothing of the model because we stopped it. True if the
+   * call told something here; else another call may be the probe.
+   */
+  leave(pass: Pass, result: CallResult | null): boolean {
     const entry = this.entry(pass.id);
     entry.running = Math.max(0, entry.running - 1);
     if (pass.isProbe) entry.probedUntilMs = 0;
     const verdict = result === null ? 'neutral' : verdictOf(result, entry.rules);
-    if (result === null || verdict === 'neutral') return;
+    if (result === null || verdict === 'neutral') return false;
     const nowMs = this.nowMs();
     if (verdict === 'failure' && !result.ok) entry.lastFailure = { class: result.class, atMs: nowMs };
     entry.untold = add(entry.untold, tallyOf({ term: pass.term, nowMs }, verdict), nowMs);
     entry.isUntold = true;
     this.change(entry, observe(entry.circuit, { ...pass, result, nowMs }, entry.rules));
+    return true;
   }
 
   /** What an operator says; `forMs` is null for until it is taken back. */

@@ -11,8 +11,6 @@ const PERIOD_MS = 500;
 const RETELL_MS = 30_000;
 /** Probes are held this much longer than their call may last. */
 const PROBE_GRACE_MS = 5_000;
-/** How long a process believes that another one probes before it asks again. */
-const PROBED_ELSEWHERE_MS = 1_000;
 
 const KEYS = ['circuits', 'circuits:changes'];
 
@@ -65,14 +63,11 @@ export class CircuitSync implements OnModuleInit, OnApplicationShutdown {
    * the circuit is half open.
    */
   async takeProbe(id: CircuitId, term: string, holder: string, leaseMs: number): Promise<boolean> {
-    const nowMs = this.board.nowMs();
     const heldMs = leaseMs + PROBE_GRACE_MS;
     // Before anything is waited for: the other calls of this process must not ask too.
-    this.board.markProbed(id, nowMs + heldMs);
+    this.board.markProbed(id, this.board.nowMs() + heldMs);
     const answer = await this.store.run(TAKE_PROBE, [probeKey(id, term)], [holder, heldMs]);
-    if (answer !== 0) return true;
-    this.board.markProbed(id, nowMs + PROBED_ELSEWHERE_MS);
-    return false;
+    return answer !== 0;
   }
 
   /** The probe told nothing: another call may take it. */

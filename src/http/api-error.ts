@@ -68,11 +68,15 @@ export const ERROR_CODES = {
   not_found: missing('There is no such object in your project.'),
   route_not_found: missing('There is nothing at this path.'),
   unknown_model: missing('The model is of no provider that is switched on.'),
+  unknown_provider: missing('No provider of this name is switched on.'),
   unknown_policy: missing('There is no policy, or no version of it, of this name.'),
   method_not_allowed: bad(405, 'The path is right, the method is not; `Allow` lists the right ones.'),
   request_timeout: bad(408, 'The request did not arrive in time.'),
   job_not_cancellable: conflict('The job has ended already.'),
   policy_read_only: conflict('The policy stands in the config file and is changed only there.'),
+  provider_not_protected: conflict(
+    'The provider has no circuits: it is `sim`, or the config says `protect: false`.',
+  ),
   idempotency_in_flight: {
     ...bad(409, 'The first request with this `Idempotency-Key` is still running.'),
     retryAfterSeconds: 1,

@@ -50,6 +50,8 @@ export interface Circuit {
 export const SLOT_MS = 10_000;
 /** The window: this slot and the five before it. */
 const SLOTS = 6;
+/** Far more than a minute has, unless it opens and closes many times a second. */
+const MOST_TALLIES = 64;
 /** An opening this long after the last closing begins again with the shortest time. */
 const CALM_MS = 300_000;
 /** What a provider may ask us to stay away; a longer Retry-After is looked into after this time. */
@@ -250,11 +252,11 @@ export function tallyOf(
   };
 }
 
-/** Tallies with one more in them; those that are too old are gone. */
+/** Tallies with one more in them; those that are too old, or too many, are gone. */
 export function add(tallies: readonly Tally[], one: Tally, nowMs: number): Tally[] {
   const isSame = (each: Tally) => each.term === one.term && each.slot === one.slot;
   const same = tallies.find(isSame);
-  return [
+  const sum = [
     ...tallies.filter((each) => !isSame(each) && isRecent(each, nowMs)),
     {
       ...one,
@@ -262,6 +264,7 @@ export function add(tallies: readonly Tally[], one: Tally, nowMs: number): Tally
       failures: one.failures + (same?.failures ?? 0),
     },
   ];
+  return sum.slice(-MOST_TALLIES);
 }
 
 function isRecent({ slot }: Tally, nowMs: number): boolean {

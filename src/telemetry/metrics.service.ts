@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Seconds, from a reply out of memory to a long reasoning call. */
 const CALL_BUCKETS_S = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
@@ -64,6 +64,18 @@ export class MetricsService {
     [],
   );
 
+  readonly refusals = this.counter(
+    'baton_refusals_total',
+    'Calls that were not made because of a limit or an open circuit.',
+    ['provider', 'class'],
+  );
+  /** `of` is `model` or `key`. */
+  readonly openCircuits = this.gauge(
+    'baton_open_circuits',
+    'Models and keys that are left alone because they fail, or an operator said so.',
+    ['provider', 'of'],
+  );
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -79,6 +91,14 @@ export class MetricsService {
     labelNames: readonly Label[],
   ): Counter<Label> {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private gauge<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+  ): Gauge<Label> {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] });
   }
 
   private histogram<Label extends string>(
