@@ -4,10 +4,10 @@
 export const MINUTE_MS = 60_000;
 
 /**
- * How much of a minute's limit may be used at once after a rest; what is used comes back evenly. Providers count by token
- * bucket (Anthropic, and OpenAI in parts of a minute) or by window. A whole minute's worth at once would be let in by the first
- * kind only, and makes twice the limit within a minute; none at all would hold up five jobs that come together on an idle
- * key. With ten seconds' worth the worst minute is a sixth above the limit.
+ * How much of a minute's limit may be used at once after a rest; what is used comes back evenly. Some providers count as we do
+ * (Anthropic), others by the minute or by parts of it (OpenAI). With a whole minute's worth, twice the limit could pass
+ * within a minute; with none, five jobs that come together on an idle key would wait for each other. With ten
+ * seconds' worth the worst minute is a sixth above the limit.
  */
 export const BURST_MS = 10_000;
 
