@@ -326,7 +326,7 @@ describe('A dry run', () => {
     const policy = { steps: steps('a/one') };
     const body = { policy, outcomes: ['circuit_open:1'], expires_in: 604_800 };
     const played = await play('endless', body);
-    expect(played.attempts).toHaveLength(500);
+    expect(played.attempts).toHaveLength(200);
     expect(played.result).toMatchObject({ status: 'cut_off', served_by: null, error_code: null });
     expect(played.attempts.at(-1)).toMatchObject({ decision: 'wait' });
   });

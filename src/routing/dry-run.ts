@@ -44,8 +44,8 @@ export interface DryRun {
   readonly endsAtMs: number;
 }
 
-/** More than a chain needs that goes anywhere; a job that finds all its models out of reach could go on for days. */
-export const MOST_DRY_ATTEMPTS = 500;
+/** More than a chain needs that goes anywhere. Each attempt looks back at all before it: ten times as many would hold the process up. */
+export const MOST_DRY_ATTEMPTS = 200;
 
 /** Walks the chain as a real job does. A call takes no time, but for one that times out: that takes all it may. */
 export function dryRun(scene: DryRunScene): DryRun {
