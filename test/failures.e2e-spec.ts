@@ -40,10 +40,11 @@ beforeAll(async () => {
   baton = await TestBaton.start({
     file: {
       providers: {
-        bad: { kind: 'openai', base_url: bad.url, api_key: 'key-of-bad' },
-        untrusted: { kind: 'openai', base_url: untrusted.url },
-        nobody: { kind: 'openai', base_url: `http://127.0.0.1:${await closedPort()}/v1` },
-        nowhere: { kind: 'openai', base_url: 'http://no-such-host.invalid/v1' },
+        // Each of these is called again and again although it fails, so nothing must leave them alone.
+        bad: { base_url: bad.url, api_key: 'key-of-bad', protect: false },
+        untrusted: { base_url: untrusted.url, protect: false },
+        nobody: { base_url: `http://127.0.0.1:${await closedPort()}/v1`, protect: false },
+        nowhere: { base_url: 'http://no-such-host.invalid/v1', protect: false },
         good: { kind: 'openai', base_url: good.url },
       },
       policies: { 'walled-hang': walled('bad/hang'), 'walled-drip': walled('bad/drip') },

@@ -16,7 +16,7 @@ beforeAll(async () => {
   baton = await TestBaton.start({
     file: {
       providers: {
-        a: { kind: 'openai', base_url: upstream.url, api_key: 'key-of-a' },
+        a: { base_url: upstream.url, api_key: 'key-of-a', protect: false },
         b: { kind: 'openai', base_url: other.url, api_key: 'key-of-b' },
       },
       models: { 'b/priced': { input_usd_per_mtok: 1, output_usd_per_mtok: 2 } },

@@ -1,19 +1,25 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import { PoliciesService } from '../policies/policies.service.js';
-import type { Endpoint } from '../providers/adapter.js';
+import type { Permit } from '../admission/admission.service.js';
+import type { CallRequest } from '../providers/adapter.js';
+import { AnswerChecker } from '../providers/answer-check.js';
 import { ProvidersService } from '../providers/providers.service.js';
-import type { Chain, Step } from '../routing/chain.js';
+import type { CallResult } from '../routing/call-result.js';
+import type { Step } from '../routing/chain.js';
 import { type Action, nextAction } from '../routing/next-action.js';
+import { stepAt } from '../routing/situation.js';
 import { isDatabaseOutage } from '../storage/database-outage.js';
 import { newUuid, toPublicId } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
+import type { NewAttempt } from './attempts.repository.js';
 import { JobEndings } from './job-endings.js';
-import type { LedgerAttempt, NewAttempt } from './attempts.repository.js';
-import { type ClaimedJob, JobRunsRepository } from './job-runs.repository.js';
+import { JobGates } from './job-gates.js';
+import { JobRunsRepository } from './job-runs.repository.js';
+import { JobWaker } from './job-waker.js';
 import { type HeldLease, LeaseKeeper } from './lease-keeper.js';
 import { type OpenAttempt, outcomeOf, toEnding, toFinished, toLedger } from './run-outcome.js';
+import { bodyFor, type Run, RunPreparer } from './run-preparer.js';
 
 /** A longer wait gives the worker's slot back: the job is due later. */
 const LONGEST_HELD_WAIT_MS = 2_000;
@@ -22,15 +28,14 @@ const LONGEST_OUTAGE_MS = 60_000;
 const WORKER = `${hostname()}:${process.pid}`;
 
 type Call = Extract<Action, { type: 'call' }>;
+type Wait = Extract<Action, { type: 'wait' }>;
 
-/** One job on its way down its chain, in this process. */
-interface Run {
-  readonly job: ClaimedJob;
-  readonly chain: Chain;
-  readonly lease: HeldLease;
-  readonly request: Record<string, unknown>;
-  readonly past: LedgerAttempt[];
-  readonly deadlineMs: number;
+/** What the walk holds in its hands. */
+interface Hand {
+  /** The attempt that is over and not yet written down as such. */
+  open: OpenAttempt | null;
+  /** True until the first attempt of a job that was woken because there is room again. */
+  isRoom: boolean;
 }
 
 /**
@@ -44,8 +49,11 @@ export class JobRunner {
   constructor(
     private readonly runs: JobRunsRepository,
     private readonly leases: LeaseKeeper,
-    private readonly policies: PoliciesService,
+    private readonly preparer: RunPreparer,
+    private readonly gates: JobGates,
     private readonly providers: ProvidersService,
+    private readonly answers: AnswerChecker,
+    private readonly waker: JobWaker,
     private readonly endings: JobEndings,
     private readonly metrics: MetricsService,
   ) {}
@@ -56,118 +64,154 @@ export class JobRunner {
     if (!job) return;
     const lease = this.leases.hold(job);
     try {
-      await this.walk(await this.prepare(job, lease));
+      await this.walk(await this.preparer.prepare(job, lease));
     } finally {
       this.leases.letGo(lease);
     }
   }
 
-  private async prepare(job: ClaimedJob, lease: HeldLease): Promise<Run> {
-    // The ledger speaks in the database's time and this process thinks in its own.
-    const skewMs = Date.now() - job.databaseNowMs;
-    const past = job.token === 1 ? [] : await this.runs.attempts(job.jobId);
-    return {
-      job,
-      lease,
-      chain: await this.policies.chain(job.chainId),
-      request: JSON.parse(job.request) as Record<string, unknown>,
-      past: past.map((attempt) => ({ ...attempt, endedAtMs: attempt.endedAtMs + skewMs })),
-      deadlineMs: job.expiresAtMs + skewMs,
-    };
-  }
-
   private async walk(run: Run): Promise<void> {
-    const seed = Number.parseInt(run.job.jobId.slice(-8), 16);
-    let open: OpenAttempt | null = null;
+    const hand: Hand = { open: null, isRoom: run.job.wasWoken };
     for (;;) {
-      if (mustStop(run.lease, open)) return this.stop(run, open);
+      if (mustStop(run.lease, hand.open)) return this.stop(run, hand.open);
+      const { chain, past: attempts, deadlineMs, seed, keyCounts } = run;
+      const { isRoom } = hand;
       const nowMs = Date.now();
-      const action = nextAction({
-        chain: run.chain,
-        attempts: run.past,
-        nowMs,
-        deadlineMs: run.deadlineMs,
-        seed,
-        keyCounts: run.chain.steps.map(({ model }) => this.providers.keyIdsOf(model).length),
-        isRoom: false,
-      });
+      const action = nextAction({ chain, attempts, nowMs, deadlineMs, seed, keyCounts, isRoom });
       switch (action.type) {
         case 'call': {
-          const attempt = await this.begin(run, open, action);
-          if (!attempt) return this.stop(run, open);
-          open = await this.call(run, attempt, action.timeoutMs);
-          run.past.push(toLedger(open));
+          if (!(await this.attempt(run, hand, action))) return this.stop(run, hand.open);
           break;
         }
         case 'wait': {
-          const finished = open && toFinished(open, action);
-          const waitMs = action.untilMs - nowMs;
-          if (waitMs > LONGEST_HELD_WAIT_MS) {
-            if (await this.surely(run, () => this.runs.postpone(run.lease, finished, waitMs, null))) return;
-            return this.stop(run, open);
-          }
-          if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished))))
-            return this.stop(run, open);
-          open = null;
-          await sleep(waitMs, undefined, { signal: run.lease.signal }).catch(() => undefined);
+          const waited = await this.wait(run, hand, action, action.untilMs - nowMs);
+          if (waited === 'given back') return;
+          if (waited === 'lost') return this.stop(run, hand.open);
           break;
         }
         case 'succeed':
         case 'fail':
         case 'expire': {
-          const finished = open && toFinished(open, action);
-          const ending = toEnding(action, run.past, open);
+          const finished = hand.open && toFinished(hand.open, action);
+          const ending = toEnding(action, run.past, hand.open);
           const ended = await this.surely(run, () => this.endings.end(run.lease, finished, ending));
-          return ended ? undefined : this.stop(run, open);
+          return ended ? undefined : this.stop(run, hand.open);
         }
       }
     }
   }
 
-  /** Writes the next attempt down, and the finished one before it; null if the lease is lost. */
-  private async begin(run: Run, open: OpenAttempt | null, action: Call): Promise<NewAttempt | null> {
-    const { model } = stepAt(run.chain, action.step);
-    const attempt: NewAttempt = {
-      id: newUuid(),
-      index: run.past.length,
-      round: action.round,
-      step: action.step,
-      model,
-      provider: model.slice(0, model.indexOf('/')),
-      keyId: this.providers.keyIdsOf(model)[0] ?? null,
-      worker: WORKER,
-    };
-    const begun = await this.surely(run, () =>
-      open
-        ? this.runs.passOn(run.lease, toFinished(open, action), attempt)
-        : this.runs.begin(run.lease, attempt),
+  /** Calls the model, or writes down why not. False if the lease is lost. */
+  private async attempt(run: Run, hand: Hand, action: Call): Promise<boolean> {
+    const step = stepAt(run.chain, action.step);
+    const attempt = newAttempt(run, action, step);
+    const body = bodyFor(run.request, step);
+    const gate = await this.gates.pass(
+      { model: step.model, endpoint: run.endpoint, body, past: run.past },
+      { step: action.step, round: action.round, attemptId: attempt.id, timeoutMs: action.timeoutMs },
     );
-    if (begun && action.decision === 'next' && run.past.length > 0) this.metrics.fallbacks.inc();
-    return begun ? attempt : null;
+    if (gate.isOpen) {
+      const begun = { ...attempt, keyId: gate.keyId };
+      const result = await this.call(run, hand, action, begun, body, gate.permit);
+      if (result === null) return false;
+      hand.open = { attempt: begun, result, isSkip: false, endedMs: performance.now() };
+    } else {
+      const finished = hand.open && toFinished(hand.open, action);
+      if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return false;
+      hand.open = { attempt, result: gate.failure, isSkip: true, endedMs: performance.now() };
+    }
+    hand.isRoom = false;
+    run.past.push(toLedger(hand.open));
+    this.count(hand.open);
+    return true;
   }
 
-  private async call(run: Run, attempt: NewAttempt, timeoutMs: number): Promise<OpenAttempt> {
-    const { models: _ours, ...body } = run.request;
+  /** Writes the attempt down, and the finished one before it, and makes the call; null if the lease is lost. */
+  private async call(
+    run: Run,
+    hand: Hand,
+    action: Call,
+    attempt: NewAttempt,
+    body: CallRequest['body'],
+    permit: Permit,
+  ): Promise<CallResult | null> {
+    const { open } = hand;
+    let isBegun = false;
+    try {
+      isBegun = await this.surely(run, () =>
+        open
+          ? this.runs.passOn(run.lease, toFinished(open, action), attempt)
+          : this.runs.begin(run.lease, attempt),
+      );
+    } finally {
+      if (!isBegun) this.gates.cancel(permit);
+    }
+    if (!isBegun) return null;
+    if (action.decision === 'next' && run.past.length > 0) this.metrics.fallbacks.inc();
+    try {
+      const result = await this.ask(run, attempt, action.timeoutMs, body);
+      // What we stopped ourselves says nothing of the model.
+      this.gates.settle(permit, run.lease.signal.aborted && !result.ok ? null : result);
+      return result;
+    } finally {
+      this.gates.settle(permit, null);
+    }
+  }
+
+  /** Makes the call, and holds its answer against what the step expects. */
+  private async ask(
+    run: Run,
+    attempt: NewAttempt,
+    timeoutMs: number,
+    body: CallRequest['body'],
+  ): Promise<CallResult> {
     const startedMs = performance.now();
-    const result = await this.providers.call({
+    const answer = await this.providers.call({
       model: attempt.model,
-      endpoint: run.job.endpoint as Endpoint,
-      body: { ...body, ...stepAt(run.chain, attempt.step).overrides },
+      endpoint: run.endpoint,
+      body,
       keyId: attempt.keyId,
-      attemptIndex: attempt.index,
       timeoutMs,
       signal: run.lease.signal,
       attemptId: toPublicId('att', attempt.id),
+      attemptIndex: attempt.index,
     });
-    const endedMs = performance.now();
-    const open = { attempt, result, isSkip: false, endedMs };
+    this.metrics.attemptDuration.observe(
+      { provider: attempt.provider },
+      (performance.now() - startedMs) / 1000,
+    );
+    const { expect } = stepAt(run.chain, attempt.step);
+    return (answer.ok && expect && this.answers.check(expect, run.endpoint, body, answer)) || answer;
+  }
+
+  /**
+   * Holds a short wait; gives the slot back for a long one, and for every wait for room, which may be over at any moment.
+   */
+  private async wait(
+    run: Run,
+    hand: Hand,
+    action: Wait,
+    waitMs: number,
+  ): Promise<'waited' | 'given back' | 'lost'> {
+    const finished = hand.open && toFinished(hand.open, action);
+    const parkOn = turnedAwayAt(run, action);
+    if (parkOn !== null || waitMs > LONGEST_HELD_WAIT_MS) {
+      const isBack = await this.surely(run, () => this.runs.postpone(run.lease, finished, waitMs, parkOn));
+      if (isBack && parkOn !== null) this.waker.parked(parkOn);
+      return isBack ? 'given back' : 'lost';
+    }
+    if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return 'lost';
+    hand.open = null;
+    await sleep(waitMs, undefined, { signal: run.lease.signal }).catch(() => undefined);
+    return 'waited';
+  }
+
+  private count(open: OpenAttempt): void {
     this.metrics.attempts.inc({
-      provider: attempt.provider,
+      provider: open.attempt.provider,
       outcome: outcomeOf(open),
-      class: result.ok ? '' : result.class,
+      class: open.result.ok ? '' : open.result.class,
     });
-    this.metrics.attemptDuration.observe({ provider: attempt.provider }, (endedMs - startedMs) / 1000);
-    return open;
   }
 
   /**
@@ -191,7 +235,7 @@ export class JobRunner {
   private async stop(run: Run, open: OpenAttempt | null): Promise<void> {
     const { stopReason } = run.lease;
     // An answer that came in spite of it was paid for.
-    if (open?.result.ok || (open && !run.lease.signal.aborted)) {
+    if (open?.isSkip === false && (open.result.ok || !run.lease.signal.aborted)) {
       await this.runs.supersede(
         run.lease,
         toFinished(open, { decision: 'stop', reason: 'the job went on without this answer' }),
@@ -207,8 +251,21 @@ function mustStop(lease: HeldLease, open: OpenAttempt | null): boolean {
   return lease.signal.aborted && !(lease.stopReason === 'stopping' && open?.result.ok);
 }
 
-function stepAt(chain: Chain, index: number): Step {
-  const step = chain.steps[index];
-  if (!step) throw new Error(`The chain has no step ${index}`);
-  return step;
+/** The model that the job waits for if it was turned away there: whoever makes room there may wake it. */
+function turnedAwayAt(run: Run, { step }: Wait): string | null {
+  const last = run.past.findLast((attempt) => attempt.step === step);
+  return last?.class === 'locally_limited' || last?.class === 'circuit_open' ? last.model : null;
+}
+
+function newAttempt(run: Run, { step, round }: Call, { model }: Step): NewAttempt {
+  return {
+    id: newUuid(),
+    index: run.past.length,
+    round,
+    step,
+    model,
+    provider: model.slice(0, model.indexOf('/')),
+    keyId: null,
+    worker: WORKER,
+  };
 }

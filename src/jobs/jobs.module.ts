@@ -3,11 +3,14 @@ import { PoliciesModule } from '../policies/policies.module.js';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { WebhooksModule } from '../webhooks/webhooks.module.js';
 import { JobEndings } from './job-endings.js';
+import { JobGates } from './job-gates.js';
 import { JobRunner } from './job-runner.js';
 import { JobRunsRepository } from './job-runs.repository.js';
 import { JobSweeper } from './job-sweeper.js';
 import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
+import { JobWaker } from './job-waker.js';
+import { RunPreparer } from './run-preparer.js';
 import { JobsController } from './jobs.controller.js';
 import { JobsProcessor } from './jobs.processor.js';
 import { JobsRepository } from './jobs.repository.js';
@@ -31,7 +34,9 @@ export class JobsModule {
         JobEndings,
         JobWaiter,
         ...(roles.api ? [JobsService, PolicyStatsService, PolicyStatsRepository] : []),
-        ...(roles.worker ? [JobsProcessor, JobRunner, LeaseKeeper, JobSweeper] : []),
+        ...(roles.worker
+          ? [JobsProcessor, JobRunner, RunPreparer, JobGates, JobWaker, LeaseKeeper, JobSweeper]
+          : []),
       ],
     };
   }

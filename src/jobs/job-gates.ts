@@ -1,0 +1,118 @@
+import { Injectable } from '@nestjs/common';
+import { AdmissionService, type Permit } from '../admission/admission.service.js';
+import type { Endpoint } from '../providers/adapter.js';
+import { ProvidersService } from '../providers/providers.service.js';
+import type { CallResult, Failure } from '../routing/call-result.js';
+import {
+  needsOf,
+  type RequestNeeds,
+  whyIncompatible,
+  type WindowToExceed,
+} from '../routing/compatibility.js';
+import type { FailureClass } from '../routing/failure.js';
+import type { LedgerAttempt } from './attempts.repository.js';
+
+/** A call that is about to be made, unless something stands against it. */
+export interface IntendedCall {
+  readonly model: string;
+  readonly endpoint: Endpoint;
+  /** As it would be sent. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** The job's attempts so far. */
+  readonly past: readonly LedgerAttempt[];
+}
+
+/** When and as what it is to be made. */
+export interface CallPlace {
+  readonly step: number;
+  readonly round: number;
+  readonly attemptId: string;
+  readonly timeoutMs: number;
+}
+
+export type Gate =
+  | { readonly isOpen: true; readonly keyId: string | null; readonly permit: Permit }
+  | { readonly isOpen: false; readonly failure: Failure };
+
+/**
+ * What stands between the decision to call a model and the call: can it take the request at all, and is there room at it
+ * now. A gate that is shut is an attempt that was skipped, with the reason.
+ */
+@Injectable()
+export class JobGates {
+  constructor(
+    private readonly providers: ProvidersService,
+    private readonly admission: AdmissionService,
+  ) {}
+
+  async pass(call: IntendedCall, place: CallPlace): Promise<Gate> {
+    const { needs, incompatible } = this.needsOf(call);
+    if (incompatible !== null) return shut('incompatible', incompatible, null);
+    const admission = await this.admission.admit({
+      model: call.model,
+      tokens: needs.tokens.input + (needs.tokens.output ?? 0),
+      avoidKeyIds: failedKeys(call.past, place),
+      attemptId: place.attemptId,
+      timeoutMs: place.timeoutMs,
+    });
+    if (admission.ok) return { isOpen: true, keyId: admission.keyId, permit: admission.permit };
+    return shut(admission.class, admission.message, admission.retryAfterMs);
+  }
+
+  /** After the call; null if it was stopped from our side. */
+  settle(permit: Permit, result: CallResult | null): void {
+    this.admission.settle(permit, result);
+  }
+
+  /** The call was not made after all. */
+  cancel(permit: Permit): void {
+    this.admission.cancel(permit);
+  }
+
+  /** What the request needs, and why the model can't take it; null if it can, or if that is not known. */
+  needsOf({ model, endpoint, body, past }: IntendedCall): {
+    needs: RequestNeeds;
+    incompatible: string | null;
+  } {
+    const needs = needsOf(body, endpoint);
+    const incompatible =
+      this.providers.whyNot(model, endpoint, body) ??
+      whyIncompatible(this.providers.factsOf(model), needs, this.windowToExceed(past));
+    return { needs, incompatible };
+  }
+
+  /** The largest window that turned out to be too small for this request. */
+  private windowToExceed(past: readonly LedgerAttempt[]): WindowToExceed | null {
+    const known = past
+      .filter((attempt) => attempt.outcome === 'failed' && attempt.class === 'context_length_exceeded')
+      .map(({ model }) => ({ model, tokens: this.providers.factsOf(model).contextWindow ?? 0 }));
+    return known.reduce<WindowToExceed | null>(
+      (largest, each) => (each.tokens > (largest?.tokens ?? 0) ? each : largest),
+      null,
+    );
+  }
+}
+
+/** The keys that failed this job at this step in this round: another one goes before them. */
+function failedKeys(past: readonly LedgerAttempt[], { step, round }: CallPlace): string[] {
+  return past.flatMap((attempt) =>
+    attempt.step === step && attempt.round === round && attempt.keyId !== null ? [attempt.keyId] : [],
+  );
+}
+
+function shut(name: FailureClass, message: string, retryAfterMs: number | null): Gate {
+  const failure: Failure = {
+    ok: false,
+    class: name,
+    message,
+    sent: false,
+    httpStatus: null,
+    upstreamRequestId: null,
+    usage: null,
+    costMicros: null,
+    keyId: null,
+    retryAfterMs,
+    body: null,
+  };
+  return { isOpen: false, failure };
+}
