@@ -1,10 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  WIRE_FORMATS,
-  type ProviderConfig,
-  type ProviderKey,
-  type WireFormat,
-} from './config.js';
+import { WIRE_FORMATS, type ProviderConfig, type ProviderKey, type WireFormat } from './config.js';
 import type { Environment } from './environment.js';
 import { readLimits } from './limit-section.js';
 import { PROVIDER_PRESETS } from './provider-presets.js';
