@@ -4,6 +4,7 @@
  */
 import type { Usage } from '../routing/call-result.js';
 import type { Flaw } from './answer-flaw.js';
+import { writeExact } from './exact-json.js';
 import { objectsOf, type JsonObject } from './json.js';
 import { toOpenAiUsage } from './openai-usage.js';
 
@@ -68,7 +69,7 @@ function toAssistantMessage(blocks: readonly JsonObject[]): JsonObject {
 }
 
 function toToolCall({ id, name, input }: JsonObject): JsonObject {
-  return { id, type: 'function', function: { name, arguments: JSON.stringify(input ?? {}) } };
+  return { id, type: 'function', function: { name, arguments: writeExact(input ?? {}) } };
 }
 
 function joined(blocks: readonly JsonObject[], field: string): string {

@@ -1,7 +1,7 @@
 import { adapterCases } from '../../test/support/adapter-cases.js';
 import type { CallRequest } from './adapter.js';
 import { anthropicAdapter } from './anthropic.js';
-import type { JsonObject } from './json.js';
+import { at, type JsonObject } from './json.js';
 
 adapterCases(anthropicAdapter, ['anthropic.json']);
 
@@ -110,6 +110,26 @@ test('an answer that is sent back is carried, whatever it held', () => {
     { role: 'assistant', content: blocks },
     { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'toolu_1', content: '2' }] },
   ]);
+});
+
+test('a number in a call of a tool keeps all its digits, there and back', () => {
+  const id = '12345678901234567890';
+  const message = `{"content":[{"type":"tool_use","id":"toolu_1","name":"f","input":{"id":${id}}}],"stop_reason":"tool_use"}`;
+  const { body } = anthropicAdapter.fromWire(
+    { status: 200, headers: {}, body: Buffer.from(message) },
+    CHAT,
+    0,
+  );
+  const calls = at(JSON.parse(body ?? ''), 'choices', 0, 'message', 'tool_calls');
+  expect(at(calls, 0, 'function', 'arguments')).toBe(`{"id":${id}}`);
+  const messages = [
+    ask,
+    { role: 'assistant', tool_calls: calls },
+    { role: 'tool', tool_call_id: 'toolu_1', content: '' },
+  ];
+  const request = { model: 'a/b', endpoint: CHAT, body: { messages }, attemptId: 'att_1' };
+  const wire = anthropicAdapter.toWire(request as unknown as CallRequest, PROVIDER, null);
+  expect(wire.body).toContain(`"input":{"id":${id}}`);
 });
 
 test('a description of a format and of its schema are both told', () => {

@@ -9,6 +9,7 @@ import { findMessageFlaw, toChatCompletion } from './anthropic-answer.js';
 import { findLoss, toAnthropicBody } from './anthropic-request.js';
 import { readChatRequest } from './chat-request.js';
 import { classifyError, readError } from './classify-error.js';
+import { parseExact, writeExact } from './exact-json.js';
 import { at, parseJson } from './json.js';
 import { readReply, tellRefusal, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readAnthropicReset, readRetryAfter } from './retry-after.js';
@@ -37,13 +38,13 @@ export const anthropicAdapter: Adapter = {
         'x-baton-attempt-id': attemptId,
         ...(key === null ? {} : { 'x-api-key': key.secret }),
       },
-      body: JSON.stringify(toAnthropicBody(request, splitModel(model)?.name ?? model)),
+      body: writeExact(toAnthropicBody(request, splitModel(model)?.name ?? model)),
     };
   },
 
   fromWire(reply, endpoint, nowMs): Reading {
     if (reply.status < 200 || reply.status > 299) return anthropicAdapter.toFailure(reply, nowMs);
-    const read = readReply(reply);
+    const read = readReply(reply, parseExact);
     if ('class' in read) return toFlawedReading(read, reply, null);
     const { body } = read;
     if (body.type === 'error') return anthropicAdapter.toFailure(reply, nowMs);
@@ -51,7 +52,7 @@ export const anthropicAdapter: Adapter = {
     const completion = toChatCompletion(body, usage, nowMs);
     const flaw = findMessageFlaw(body) ?? findFlaw(endpoint, completion);
     if (flaw !== null) return toFlawedReading(flaw, reply, usage);
-    return { ok: true, body: JSON.stringify(completion), usage, statedCostUsd: null };
+    return { ok: true, body: writeExact(completion), usage, statedCostUsd: null };
   },
 
   toFailure(reply, nowMs): FailedReading {

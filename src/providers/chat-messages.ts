@@ -1,6 +1,7 @@
 /** The conversation of a chat completion, read out of OpenAI's messages into turns of no provider's form. */
 import type { BodyFields } from './body-fields.js';
-import { isNestedWithin, isObject, parseJson, type JsonObject } from './json.js';
+import { parseExact } from './exact-json.js';
+import { isNestedWithin, isObject, type JsonObject } from './json.js';
 
 /**
  * One message, in the order in which they were written. Several of the same role may follow each other. `extra` is what the
@@ -115,7 +116,7 @@ function readToolCall(call: BodyFields): ToolCall | null {
   const written = definition?.text('arguments') ?? '';
   definition?.end();
   call.end();
-  const parsed = written.trim() === '' ? {} : parseJson(written);
+  const parsed = written.trim() === '' ? {} : parseExact(written);
   if (id === null || name === null) call.problem('function', 'has no name, or its call no id');
   else if (!isObject(parsed)) call.problem('function.arguments', 'is not a JSON object');
   else if (!isNestedWithin(parsed, MOST_LEVELS)) call.problem('function.arguments', 'is nested too deep');

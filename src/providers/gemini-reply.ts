@@ -5,6 +5,7 @@
  */
 import type { Usage } from '../routing/call-result.js';
 import type { Flaw } from './answer-flaw.js';
+import { writeExact } from './exact-json.js';
 import { at, isObject, objectsOf, type JsonObject } from './json.js';
 import { toOpenAiUsage } from './openai-usage.js';
 
@@ -146,7 +147,7 @@ function toToolCall(part: JsonObject, ownId: string): JsonObject {
     type: 'function',
     function: {
       name: at(part, 'functionCall', 'name'),
-      arguments: JSON.stringify(at(part, 'functionCall', 'args') ?? {}),
+      arguments: writeExact(at(part, 'functionCall', 'args') ?? {}),
     },
     // A model that reasons wants it back with the call, else it refuses the next turn.
     ...(part.thoughtSignature === undefined

@@ -23,6 +23,7 @@ import {
 import { classifyGoogleError } from './gemini-failure.js';
 import { findGeminiFlaw, toChatCompletion } from './gemini-reply.js';
 import { toChatBody, whyNotChat } from './gemini-request.js';
+import { parseExact, writeExact } from './exact-json.js';
 import { at, parseJson, type JsonObject } from './json.js';
 import { readReply, tellRefusal, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readDuration, readRetryAfter } from './retry-after.js';
@@ -46,13 +47,13 @@ export const geminiAdapter: Adapter = {
         'x-baton-attempt-id': attemptId,
         ...(key === null ? {} : { 'x-goog-api-key': key.secret }),
       },
-      body: JSON.stringify(isChat ? writeChat(body, path) : writeEmbeddings(body, path)),
+      body: writeExact(isChat ? writeChat(body, path) : writeEmbeddings(body, path)),
     };
   },
 
   fromWire(reply, endpoint, nowMs): Reading {
     if (reply.status < 200 || reply.status > 299) return geminiAdapter.toFailure(reply, nowMs);
-    const read = readReply(reply);
+    const read = readReply(reply, parseExact);
     if ('class' in read) return toFlawedReading(read, reply, null);
     const { body } = read;
     if (body.error !== undefined && body.error !== null) return geminiAdapter.toFailure(reply, nowMs);
@@ -61,7 +62,7 @@ export const geminiAdapter: Adapter = {
     const answer = isChat ? toChatCompletion(body, usage, nowMs) : toEmbeddingList(body, usage);
     const flaw = (isChat ? findGeminiFlaw(body) : findEmbeddingFlaw(body)) ?? findFlaw(endpoint, answer);
     if (flaw !== null) return toFlawedReading(flaw, reply, usage);
-    return { ok: true, body: JSON.stringify(answer), usage, statedCostUsd: null };
+    return { ok: true, body: writeExact(answer), usage, statedCostUsd: null };
   },
 
   toFailure(reply, nowMs): FailedReading {

@@ -4,10 +4,13 @@ import type { FailedReading, WireReply } from './adapter.js';
 import type { Flaw } from './answer-flaw.js';
 import { isNestedWithin, isObject, parseJson, type JsonObject } from './json.js';
 
-/** The body of a reply as text and as the JSON object it must be; else the flaw. */
-export function readReply(reply: WireReply): { readonly text: string; readonly body: JsonObject } | Flaw {
+/** The body of a reply as text and as the JSON object it must be, read by `parse`; else the flaw. */
+export function readReply(
+  reply: WireReply,
+  parse = parseJson,
+): { readonly text: string; readonly body: JsonObject } | Flaw {
   const text = decode(reply);
-  const body = text === null ? undefined : parseJson(text);
+  const body = text === null ? undefined : parse(text);
   if (text === null || !isObject(body)) return unreadable(reply);
   if (isNestedWithin(body, MOST_LEVELS)) return { text, body };
   return { class: 'malformed', message: 'answered with JSON that is nested too deep' };

@@ -26,7 +26,7 @@ interface Called {
   readonly keyId: string | null;
 }
 
-/** A good answer: `body` is the provider's JSON, byte for byte. */
+/** A good answer: `body` is OpenAI's JSON, the provider's own byte for byte or translated from another format. */
 export interface Answer extends Called {
   readonly ok: true;
   readonly httpStatus: number;
