@@ -44,7 +44,8 @@ function isOfKey(failure: PastFailure): boolean {
 }
 
 /**
- * True if the last attempt failed by its key, and fewer than `keyCount` keys failed at its step in its round.
+ * True if the last attempt failed by its key, and fewer than `keyCount` keys failed at its step in its round. A key that
+ * failed here before and was used again is no other key: there was none that was ready, and calling on would be spinning.
  *
  * @param keyCount how many keys the provider of the step has; one where it is not said.
  */
@@ -53,9 +54,14 @@ export function hasOtherKey(attempts: readonly PastAttempt[], keyCount = 1): boo
   if (last === undefined || !isFailure(last) || !isOfKey(last)) return false;
   const here = attempts.filter(({ step, round }) => step === last.step && round === last.round);
   // A call that was broken off on our side says nothing of its key.
-  const keyIds = here.filter(isFailure).map(({ keyId }) => keyId);
-  const tried = new Set(keyIds.filter((keyId) => keyId !== null));
-  return tried.size < keyCount;
+  const earlier = new Set(
+    here
+      .slice(0, -1)
+      .filter(isFailure)
+      .map(({ keyId }) => keyId),
+  );
+  earlier.delete(null);
+  return !earlier.has(last.keyId) && earlier.size + 1 < keyCount;
 }
 
 /**

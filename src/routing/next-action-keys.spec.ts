@@ -57,11 +57,11 @@ const others: readonly Case[] = [
     call(1, 0, { decision: 'next', reason: 'unauthorized: on to b/y' }),
   ],
   [
-    'the same key twice is one key',
-    situation(TWO, [failed('unauthorized', { key: 'one' }), failed('unauthorized', { key: 'one' })], {
+    'where the same key comes up again no other was ready, and it is not called on and on',
+    situation(TWO, [failed('rate_limited', { key: 'one' }), failed('rate_limited', { key: 'one' })], {
       keys: [2, 1],
     }),
-    call(0, 0, { decision: 'retry' }),
+    call(1, 0, { decision: 'next', reason: 'rate_limited: on to b/y' }),
   ],
   [
     'the only key has no other',

@@ -207,6 +207,15 @@ const ends: readonly Case[] = [
     wait(0, 1, between(330_000, 333_000), { decision: 'wait' }),
   ],
   [
+    'what other models asked for before it does not count',
+    situation(chain([A, B, step('c/z', { patienceMs: 60 * SECOND }), A]), [
+      failed('timeout'),
+      skipped('circuit_open', { step: 1, retryAfterMs: HOUR }),
+      skipped('circuit_open', { step: 2, at: 58 * SECOND, retryAfterMs: 30 * SECOND }),
+    ]),
+    wait(2, 0, between(88_000, 91_000), { decision: 'wait' }),
+  ],
+  [
     'a wait that names no end is cut to the patience',
     situation(chain([step('a/x', { patienceMs: 400 }), B]), [skipped('circuit_open')]),
     wait(0, 0, between(400, 400)),
