@@ -16,7 +16,7 @@ import { KeyRing } from './key-ring.js';
 import type { Granted } from './limiter.js';
 import { RecentAnswers } from './recent-answers.js';
 import { capRefusal, circuitRefusal, limitRefusal, type Refusal, soonest } from './refusal.js';
-import { RoomBell } from './room-bell.js';
+import { RoomBell, type RoomListener } from './room-bell.js';
 import { SharedLimiter } from './shared-limiter.js';
 
 /** One call that somebody wants to make. */
@@ -41,8 +41,8 @@ export type Admission =
       /** A sentence for people: who, why, until when. */
       readonly message: string;
       readonly retryAfterMs: number;
-      /** What {@link AdmissionService.onRoom} will name when there is room: the model. */
-      readonly parkOn: string;
+      /** Where to wait for room, see {@link AdmissionService.park}; null where the time alone says when to come back. */
+      readonly parkOn: string | null;
     };
 
 /** What was taken for one call. Whoever has one gives it to `settle` or `cancel`. */
@@ -130,9 +130,15 @@ export class AdmissionService implements OnApplicationShutdown {
     this.ringFor(permit.ask.model);
   }
 
-  /** Told when jobs that were refused with this `parkOn` may come: `room` of them. */
-  onRoom(listener: (parkOn: string, room: number) => void): void {
+  /** Who calls those that were refused with this `parkOn` when `room` of them may come, and answers how many came. */
+  onRoom(listener: RoomListener): void {
     this.bell.onRoom(listener);
+  }
+
+  /** One that was refused waits there now, and can be called; there may be room already. */
+  park(parkOn: string): void {
+    this.bell.park(parkOn);
+    this.bell.ring(parkOn, this.roomAt(parkOn));
   }
 
   /** How long it takes to get a good answer of the model of late, in milliseconds; null if too little is known. */
@@ -147,7 +153,7 @@ export class AdmissionService implements OnApplicationShutdown {
   }
 
   /** How many more calls may be made of a model now, with all its keys; Infinity for any number; one where nothing but the config's limits is in the way. */
-  roomAt(model: string): number {
+  private roomAt(model: string): number {
     const target = targetOf(this.config, model);
     if (target === null) return 0;
     const rooms = keysOf(target.provider).map((keyId) => {
@@ -221,7 +227,6 @@ export class AdmissionService implements OnApplicationShutdown {
     const { ask, keyId } = permit;
     this.held.add(permit);
     this.keys.use(ask.model, keyId);
-    this.bell.unpark(ask.model);
     return { ok: true, keyId, permit };
   }
 
@@ -229,9 +234,8 @@ export class AdmissionService implements OnApplicationShutdown {
     const refusal = soonest(refusals);
     if (!refusal) throw new Error(`${target.provider.name} has neither keys nor none`);
     const { class: why, message, retryAfterMs, isRung } = refusal;
-    if (isRung) this.bell.park(ask.model);
     this.metrics.refusals.inc({ provider: target.provider.name, class: why });
-    return { ok: false, class: why, message, retryAfterMs, parkOn: ask.model };
+    return { ok: false, class: why, message, retryAfterMs, parkOn: isRung ? ask.model : null };
   }
 
   private release({ ask, keyId, passes, begun }: Permit, result: CallResult | null): void {

@@ -1,53 +1,60 @@
 import { BoundedMap } from './bounded-map.js';
 
 const MOST_MODELS = 2_000;
+/** More are not called at once: each of them makes room known again when it is done. */
+const MOST_AT_ONCE = 50;
 
 interface Parked {
   readonly model: string;
+  /** How many are thought to wait; 0 only when nobody was found. */
   count: number;
+  /** How often somebody began to wait here. */
+  parkings: number;
 }
 
+/** Calls so many of those who wait at a model, and answers how many came. */
+export type RoomListener = (model: string, room: number) => Promise<number>;
+
 /**
- * Knows how many were sent away for want of room at each model, and tells when there is some. A count is a guess: those
- * who were sent away may come back by themselves, or never.
+ * Knows at which models somebody waits for room, and calls them when there is some. How many wait is a guess, since those
+ * who wait may come back by themselves; but it is not given up before a call has found nobody.
  */
 export class RoomBell {
   private readonly parked = new BoundedMap<Parked>(MOST_MODELS, ({ count }) => count > 0);
-  private readonly listeners: ((model: string, room: number) => void)[] = [];
+  private listener: RoomListener = () => Promise.resolve(0);
 
-  onRoom(listener: (model: string, room: number) => void): void {
-    this.listeners.push(listener);
+  onRoom(listener: RoomListener): void {
+    this.listener = listener;
   }
 
-  /** One more waits for the model. */
+  /** One more waits at the model. */
   park(model: string): void {
-    this.parked.use(model, () => ({ model, count: 0 })).count += 1;
+    const parked = this.parked.use(model, () => ({ model, count: 0, parkings: 0 }));
+    parked.count += 1;
+    parked.parkings += 1;
   }
 
-  /** How many wait for it. */
+  /** How many are thought to wait there. */
   waiting(model: string): number {
     return this.parked.peek(model)?.count ?? 0;
   }
 
-  /** One has found room: perhaps one of those who waited. */
-  unpark(model: string): void {
-    const parked = this.parked.peek(model);
-    if (parked) parked.count = Math.max(0, parked.count - 1);
-  }
-
-  /** The models of a provider that somebody waits for. */
+  /** The models of a provider at which somebody waits. */
   waitedFor(provider: string): string[] {
     return [...this.parked.values()]
       .filter(({ model, count }) => count > 0 && model.startsWith(`${provider}/`))
       .map(({ model }) => model);
   }
 
-  /** Tells that so many more calls may be made of the model; whoever was told of is no longer counted. */
+  /** So many more calls may be made of the model. */
   ring(model: string, room: number): void {
     const parked = this.parked.peek(model);
-    const told = Math.min(room, parked?.count ?? 0);
-    if (!parked || told <= 0) return;
-    parked.count -= told;
-    for (const listener of this.listeners) listener(model, told);
+    if (!parked || parked.count === 0 || room < 1) return;
+    const asked = Math.min(room, MOST_AT_ONCE);
+    const { parkings } = parked;
+    void this.listener(model, asked).then((came) => {
+      const isEmpty = came < asked && parked.parkings === parkings;
+      parked.count = isEmpty ? 0 : Math.max(1, parked.count - came);
+    });
   }
 }

@@ -8,6 +8,7 @@ import {
   type RequestNeeds,
   whyIncompatible,
   type WindowToExceed,
+  windowToExceed,
 } from '../routing/compatibility.js';
 import type { FailureClass } from '../routing/failure.js';
 import type { LedgerAttempt } from './attempts.repository.js';
@@ -32,7 +33,12 @@ export interface CallPlace {
 
 export type Gate =
   | { readonly isOpen: true; readonly keyId: string | null; readonly permit: Permit }
-  | { readonly isOpen: false; readonly failure: Failure };
+  | {
+      readonly isOpen: false;
+      readonly failure: Failure;
+      /** Where the job may wait for room; null where there is none to wait for. */
+      readonly parkOn: string | null;
+    };
 
 /**
  * What stands between the decision to call a model and the call: can it take the request at all, and is there room at it
@@ -47,7 +53,7 @@ export class JobGates {
 
   async pass(call: IntendedCall, place: CallPlace): Promise<Gate> {
     const { needs, incompatible } = this.needsOf(call);
-    if (incompatible !== null) return shut('incompatible', incompatible, null);
+    if (incompatible !== null) return shut('incompatible', incompatible, null, null);
     const admission = await this.admission.admit({
       model: call.model,
       tokens: needs.tokens.input + (needs.tokens.output ?? 0),
@@ -56,12 +62,17 @@ export class JobGates {
       timeoutMs: place.timeoutMs,
     });
     if (admission.ok) return { isOpen: true, keyId: admission.keyId, permit: admission.permit };
-    return shut(admission.class, admission.message, admission.retryAfterMs);
+    return shut(admission.class, admission.message, admission.retryAfterMs, admission.parkOn);
   }
 
   /** After the call; null if it was stopped from our side. */
   settle(permit: Permit, result: CallResult | null): void {
     this.admission.settle(permit, result);
+  }
+
+  /** The job waits there for room now, and can be woken. */
+  park(parkOn: string): void {
+    this.admission.park(parkOn);
   }
 
   /** The call was not made after all. */
@@ -81,14 +92,11 @@ export class JobGates {
     return { needs, incompatible };
   }
 
-  /** The largest window that turned out to be too small for this request. */
+  /** The window that turned out to be too small for this request. */
   private windowToExceed(past: readonly LedgerAttempt[]): WindowToExceed | null {
-    const known = past
-      .filter((attempt) => attempt.outcome === 'failed' && attempt.class === 'context_length_exceeded')
-      .map(({ model }) => ({ model, tokens: this.providers.factsOf(model).contextWindow ?? 0 }));
-    return known.reduce<WindowToExceed | null>(
-      (largest, each) => (each.tokens > (largest?.tokens ?? 0) ? each : largest),
-      null,
+    const tooLongFor = past.filter((attempt) => attempt.class === 'context_length_exceeded');
+    return windowToExceed(
+      tooLongFor.map(({ model }) => ({ model, tokens: this.providers.factsOf(model).contextWindow ?? 0 })),
     );
   }
 }
@@ -100,7 +108,7 @@ function failedKeys(past: readonly LedgerAttempt[], { step, round }: CallPlace):
   );
 }
 
-function shut(name: FailureClass, message: string, retryAfterMs: number | null): Gate {
+function shut(name: FailureClass, message: string, retryAfterMs: number | null, parkOn: string | null): Gate {
   const failure: Failure = {
     ok: false,
     class: name,
@@ -114,5 +122,5 @@ function shut(name: FailureClass, message: string, retryAfterMs: number | null):
     retryAfterMs,
     body: null,
   };
-  return { isOpen: false, failure };
+  return { isOpen: false, failure, parkOn };
 }

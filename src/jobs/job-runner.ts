@@ -16,7 +16,6 @@ import type { NewAttempt } from './attempts.repository.js';
 import { JobEndings } from './job-endings.js';
 import { JobGates } from './job-gates.js';
 import { JobRunsRepository } from './job-runs.repository.js';
-import { JobWaker } from './job-waker.js';
 import { type HeldLease, LeaseKeeper } from './lease-keeper.js';
 import { type OpenAttempt, outcomeOf, toEnding, toFinished, toLedger } from './run-outcome.js';
 import { bodyFor, type Run, RunPreparer } from './run-preparer.js';
@@ -34,6 +33,8 @@ type Wait = Extract<Action, { type: 'wait' }>;
 interface Hand {
   /** The attempt that is over and not yet written down as such. */
   open: OpenAttempt | null;
+  /** Where the job may wait for room, after it was turned away at the step. */
+  parking: { readonly step: number; readonly parkOn: string } | null;
   /** True until the first attempt of a job that was woken because there is room again. */
   isRoom: boolean;
 }
@@ -53,7 +54,6 @@ export class JobRunner {
     private readonly gates: JobGates,
     private readonly providers: ProvidersService,
     private readonly answers: AnswerChecker,
-    private readonly waker: JobWaker,
     private readonly endings: JobEndings,
     private readonly metrics: MetricsService,
   ) {}
@@ -71,7 +71,7 @@ export class JobRunner {
   }
 
   private async walk(run: Run): Promise<void> {
-    const hand: Hand = { open: null, isRoom: run.job.wasWoken };
+    const hand: Hand = { open: null, parking: null, isRoom: run.job.wasWoken };
     for (;;) {
       if (mustStop(run.lease, hand.open)) return this.stop(run, hand.open);
       const { chain, past: attempts, deadlineMs, seed, keyCounts } = run;
@@ -120,6 +120,7 @@ export class JobRunner {
       if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return false;
       hand.open = { attempt, result: gate.failure, isSkip: true, endedMs: performance.now() };
     }
+    hand.parking = gate.isOpen || gate.parkOn === null ? null : { step: action.step, parkOn: gate.parkOn };
     hand.isRoom = false;
     run.past.push(toLedger(hand.open));
     this.count(hand.open);
@@ -185,7 +186,8 @@ export class JobRunner {
   }
 
   /**
-   * Holds a short wait; gives the slot back for a long one, and for every wait for room, which may be over at any moment.
+   * Holds a short wait; gives the slot back for a long one, and for every wait for room: who waits
+   * for a model holds up nobody else.
    */
   private async wait(
     run: Run,
@@ -194,10 +196,10 @@ export class JobRunner {
     waitMs: number,
   ): Promise<'waited' | 'given back' | 'lost'> {
     const finished = hand.open && toFinished(hand.open, action);
-    const parkOn = turnedAwayAt(run, action);
-    if (parkOn !== null || waitMs > LONGEST_HELD_WAIT_MS) {
+    const parkOn = hand.parking?.step === action.step ? hand.parking.parkOn : null;
+    if (isHeldBackAt(run, action) || waitMs > LONGEST_HELD_WAIT_MS) {
       const isBack = await this.surely(run, () => this.runs.postpone(run.lease, finished, waitMs, parkOn));
-      if (isBack && parkOn !== null) this.waker.parked(parkOn);
+      if (isBack && parkOn !== null) this.gates.park(parkOn);
       return isBack ? 'given back' : 'lost';
     }
     if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return 'lost';
@@ -251,10 +253,10 @@ function mustStop(lease: HeldLease, open: OpenAttempt | null): boolean {
   return lease.signal.aborted && !(lease.stopReason === 'stopping' && open?.result.ok);
 }
 
-/** The model that the job waits for if it was turned away there: whoever makes room there may wake it. */
-function turnedAwayAt(run: Run, { step }: Wait): string | null {
+/** True if the job waits for a model that it was turned away from on our side. */
+function isHeldBackAt(run: Run, { step }: Wait): boolean {
   const last = run.past.findLast((attempt) => attempt.step === step);
-  return last?.class === 'locally_limited' || last?.class === 'circuit_open' ? last.model : null;
+  return last?.class === 'locally_limited' || last?.class === 'circuit_open';
 }
 
 function newAttempt(run: Run, { step, round }: Call, { model }: Step): NewAttempt {

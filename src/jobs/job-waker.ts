@@ -3,8 +3,6 @@ import { AdmissionService } from '../admission/admission.service.js';
 import { QueueService } from '../queue/queue.service.js';
 import { JobSweepsRepository } from './job-sweeps.repository.js';
 
-/** More are not woken at once: each of them makes room known again when it ends. */
-const MOST_AT_ONCE = 50;
 /**
  * Calls jobs that wait for room at a model before their time, as soon as there is room: no slot of a limited model stays
  * empty while somebody waits for it. Missing a call does no harm: a job that is not woken is due later by itself.
@@ -20,21 +18,17 @@ export class JobWaker implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.admission.onRoom((parkedOn, room) => void this.wake(parkedOn, room));
+    this.admission.onRoom((parkedOn, room) => this.wake(parkedOn, room));
   }
 
-  /** A job of this process waits there now; room may have been made while that was written down. */
-  parked(parkedOn: string): void {
-    const room = this.admission.roomAt(parkedOn);
-    if (room > 0) void this.wake(parkedOn, room);
-  }
-
-  private async wake(parkedOn: string, room: number): Promise<void> {
+  private async wake(parkedOn: string, room: number): Promise<number> {
     try {
-      const bells = await this.sweeps.wake(parkedOn, Math.min(room, MOST_AT_ONCE));
+      const bells = await this.sweeps.wake(parkedOn, room);
       if (!(await this.queue.ring('run-job', bells))) await this.sweeps.unring(bells.map(({ id }) => id));
+      return bells.length;
     } catch (error) {
       this.logger.warn(`Could not wake who waits for ${parkedOn}: ${String(error)}`);
+      return room;
     }
   }
 }

@@ -13,6 +13,7 @@ import { answer, type Behaviour, type UpstreamCall } from './upstream-behaviours
 export class ScriptedUpstream {
   private readonly scripts = new Map<string, Behaviour[]>();
   private readonly seen: UpstreamCall[] = [];
+  private forAll: Behaviour | null = null;
   private readonly open = new Map<ServerResponse, string>();
 
   private constructor(
@@ -50,6 +51,11 @@ export class ScriptedUpstream {
     this.scripts.set(model, behaviours);
   }
 
+  /** What to do on every call, whatever its model; null to go by the models again. For formats that name the model elsewhere. */
+  always(behaviour: Behaviour | null): void {
+    this.forAll = behaviour;
+  }
+
   /** The calls of a model so far, oldest first; of all models without one. */
   calls(model?: string): readonly UpstreamCall[] {
     return model === undefined ? this.seen : this.seen.filter((call) => call.model === model);
@@ -81,6 +87,7 @@ export class ScriptedUpstream {
   }
 
   private next(model: string): Behaviour {
+    if (this.forAll !== null) return this.forAll;
     const script = this.scripts.get(model);
     const behaviour = script !== undefined && script.length > 1 ? script.shift() : script?.[0];
     return behaviour ?? answer(`Hello from ${model}.`);

@@ -175,3 +175,28 @@ function drained(response: ServerResponse): Promise<void> {
     response.on('drain', done).on('close', done);
   });
 }
+
+/** Bears this many calls at once, and refuses what is more; `peak` is the most that were ever underway, `refused` counts. */
+export function bearing(
+  most: () => number,
+  then: Behaviour,
+  refusal: Behaviour = fail(429, 'Too many calls at once.'),
+) {
+  const seen = { peak: 0, refused: 0, served: 0 };
+  let underway = 0;
+  const behaviour: Behaviour = async (call, response) => {
+    if (underway >= most()) {
+      seen.refused += 1;
+      return refusal(call, response);
+    }
+    underway += 1;
+    seen.peak = Math.max(seen.peak, underway);
+    try {
+      await then(call, response);
+      seen.served += 1;
+    } finally {
+      underway -= 1;
+    }
+  };
+  return { behaviour, seen };
+}
