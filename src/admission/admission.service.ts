@@ -241,7 +241,7 @@ export class AdmissionService implements OnApplicationShutdown {
   private release({ ask, keyId, passes, begun }: Permit, result: CallResult | null): void {
     for (const pass of passes) {
       const hasTold = this.board.leave(pass, result);
-      if (pass.isProbe && !hasTold) this.sync.releaseProbe(pass.id, pass.term, ask.attemptId);
+      if (pass.isProbe && !hasTold) void this.sync.releaseProbe(pass.id, pass.term, ask.attemptId);
     }
     const isRefused =
       result && !result.ok && (result.class === 'rate_limited' || result.class === 'overloaded');

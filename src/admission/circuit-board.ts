@@ -106,8 +106,14 @@ export class CircuitBoard {
 
   constructor(private readonly clock: () => number = Date.now) {}
 
+  /** Unix milliseconds on the shared clock. */
   nowMs(): number {
-    return this.clock() + this.aheadMs;
+    return this.ownMs() + this.aheadMs;
+  }
+
+  /** Unix milliseconds on the clock of this machine. */
+  ownMs(): number {
+    return this.clock();
   }
 
   onChange(listener: (change: CircuitChange) => void): void {

@@ -70,10 +70,10 @@ export class CircuitSync implements OnModuleInit, OnApplicationShutdown {
     return answer !== 0;
   }
 
-  /** The probe told nothing: another call may take it. */
-  releaseProbe(id: CircuitId, term: string, holder: string): void {
+  /** The probe told nothing: another call may take it. Never throws. */
+  async releaseProbe(id: CircuitId, term: string, holder: string): Promise<void> {
     this.board.markProbed(id, 0);
-    void this.store.run(RELEASE_PROBE, [probeKey(id, term)], [holder]);
+    await this.store.run(RELEASE_PROBE, [probeKey(id, term)], [holder]);
   }
 
   private async run(): Promise<void> {
@@ -94,12 +94,12 @@ export class CircuitSync implements OnModuleInit, OnApplicationShutdown {
     const models = this.answers.takeNews();
     let told = JSON.stringify({ circuits: circuits.map(toStore), models });
     for (;;) {
-      const sentMs = Date.now();
+      const sentMs = this.board.ownMs();
       const answer = await this.store.run(SYNC, KEYS, [told, this.cursor]);
       if (!Array.isArray(answer)) return this.board.keepNews(circuits);
-      const [databaseMs, cursor, isMore, ...records] = answer as [string, string, number, ...string[]];
+      const [storeMs, cursor, isMore, ...records] = answer as [string, string, number, ...string[]];
       // The store's clock at about the middle of the question.
-      this.board.aheadMs = Math.round(Number(databaseMs) - (sentMs + Date.now()) / 2);
+      this.board.aheadMs = Math.round(Number(storeMs) - (sentMs + this.board.ownMs()) / 2);
       this.cursor = cursor;
       this.learn(records);
       if (isMore !== 1) return;
