@@ -37,7 +37,7 @@ export class CircuitReplyDto {
   failures: number;
   /** How many calls at once this process makes of it for now: it recovers, or refused more; null for any number. */
   calls_at_once: number | null;
-  /** How long it takes to get a good answer of the model of late, in milliseconds; null if too little is known. */
+  /** How long it takes to get a good answer of the model of late, in milliseconds; an hour if it only fails, null if too little is known. */
   latency_ms: number | null;
 }
 

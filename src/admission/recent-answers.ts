@@ -26,7 +26,9 @@ interface Entry {
 /** After this time a call counts half. */
 export const HALF_LIFE_MS = 300_000;
 /** Less than this is left of one call after half an hour: too old to say anything. */
-const LEAST_GOOD = 1 / 64;
+const LEAST_KNOWN = 1 / 64;
+/** Slower than any model that answers. */
+const ONLY_FAILS_MS = 3_600_000;
 const MOST_MODELS = 2_000;
 
 /** How fast and how surely each model answers of late, as an exponentially weighted mean. */
@@ -43,12 +45,15 @@ export class RecentAnswers {
 
   /**
    * Milliseconds until a good answer, for whoever must choose between models: the mean of the good ones, over their share
-   * of the calls, so that a model which fails half the time counts as twice as slow. Null if too little is known.
+   * of the calls, so that a model which fails half the time counts as twice as slow; {@link ONLY_FAILS_MS} for one that did
+   * nothing but fail. Null if too little is known.
    */
   latencyMsOf(model: string, nowMs: number): number | null {
-    const meanMs = this.meanMsOf(model, nowMs);
     const sums = this.entries.peek(model)?.sums;
-    return meanMs === null || !sums ? null : meanMs * (sums.all / sums.good);
+    if (!sums) return null;
+    const meanMs = this.meanMsOf(model, nowMs);
+    if (meanMs !== null) return meanMs * (sums.all / sums.good);
+    return faded(sums, nowMs).all < LEAST_KNOWN ? null : ONLY_FAILS_MS;
   }
 
   /** Milliseconds that a good answer takes; null if too little is known. */
@@ -56,7 +61,7 @@ export class RecentAnswers {
     const entry = this.entries.peek(model);
     if (!entry) return null;
     const { goodMs, good } = faded(entry.sums, nowMs);
-    return good < LEAST_GOOD ? null : goodMs / good;
+    return good < LEAST_KNOWN ? null : goodMs / good;
   }
 
   takeNews(): ModelNews[] {

@@ -16,6 +16,8 @@ export interface Lot {
 
 /** How often `latency` puts another child first than the fastest, so that it learns how fast that one is now. */
 export const EXPLORE_SHARE = 0.05;
+/** The same while there is a child of which nothing is known: it goes first this often, and a crowd does not all try it at once. */
+export const EXPLORE_UNKNOWN_SHARE = 0.2;
 
 /**
  * Every index of `steps` once, in the order to walk them, and why.
@@ -162,16 +164,14 @@ function hash(text: string): number {
   return draw(bits, 0) + 2 ** -33;
 }
 
-/**
- * The fastest first. Now and then another goes first: one that nothing is known of, if there is any. It is not always the unknown
- * that goes first, because a model that only fails stays unknown.
- */
+/** The fastest first. Now and then another goes first: one that nothing is known of, if there is any. */
 function arrangeByLatency(children: readonly Settled[], table: Table): Arranged {
   const sorted = sortBy(children, ({ latencyMs }) => latencyMs);
-  const [isExploring, which] = [table.nextDraw() < EXPLORE_SHARE, table.nextDraw()];
   const [best, ...others] = sorted.filter(({ facts }) => facts.incompatible === null);
+  const unknown = others.filter(({ facts }) => facts.latencyMs === null);
+  const share = unknown.length > 0 && best?.facts.latencyMs !== null ? EXPLORE_UNKNOWN_SHARE : EXPLORE_SHARE;
+  const [isExploring, which] = [table.nextDraw() < share, table.nextDraw()];
   if (isExploring && others.length > 0) {
-    const unknown = others.filter(({ facts }) => facts.latencyMs === null);
     const candidates = unknown.length > 0 ? unknown : others;
     const explored = candidates[Math.floor(which * candidates.length)] ?? best;
     if (explored !== undefined) {
