@@ -2,7 +2,7 @@ import { FAILURE_CLASSES, FAILURE_GROUPS, FAILURES } from './failure.js';
 
 const HEADER = ['Class', 'With retries left', 'Else', 'Can heal', 'What it means'];
 
-/** The default of every class in Markdown, one table for each group: the text that `docs/chains.md` shows. */
+/** The default of every class in Markdown, one table for each group: the text that `docs/routing.md` shows. */
 export function failureTables(): string {
   return Object.entries(FAILURE_GROUPS)
     .map(([group, sentence]) => {

@@ -60,7 +60,7 @@ interface FailureFacts {
 }
 
 /**
- * The one table of what each class means by default; `docs/chains.md` is printed from it.
+ * The one table of what each class means by default; `docs/routing.md` is printed from it.
  *
  * Bad answers heal where the answer is drawn anew each time (garbage, nothing, a wrong shape). A limit on length and a
  * model's own refusal would be met again by the same request, and every such answer is paid for: those do not.

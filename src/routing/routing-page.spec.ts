@@ -5,7 +5,7 @@ import { FAILURE_CLASSES, type FailureClass } from './failure.js';
 import { failureTables } from './failure-table.js';
 import { nextAction, type PastAttempt } from './next-action.js';
 
-const PAGE = readFileSync(join(__dirname, '../../docs/chains.md'), 'utf8');
+const PAGE = readFileSync(join(__dirname, '../../docs/routing.md'), 'utf8');
 
 /** What stands on the page between the two marks of that name. */
 function shown(name: string): string {
@@ -13,7 +13,7 @@ function shown(name: string): string {
   return between?.trim() ?? '';
 }
 
-describe('docs/chains.md', () => {
+describe('docs/routing.md', () => {
   it('shows the tables of failures as the code has them', () => {
     expect(shown('failures')).toBe(failureTables());
   });
