@@ -96,7 +96,7 @@ function stateOf(view: CircuitView) {
   };
 }
 
-/** Null where there is none. A user, a password or a query may be a secret. */
+/** Null where there is none. A query may hold a secret. */
 function withoutSecrets(baseUrl: string): string | null {
   if (!URL.canParse(baseUrl)) return null;
   const { origin, pathname } = new URL(baseUrl);
