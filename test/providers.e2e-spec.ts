@@ -56,7 +56,7 @@ async function provider(name: string): Promise<Provider> {
 }
 
 async function circuit(name: string, model: string): Promise<Circuit | undefined> {
-  return (await provider(name)).keys[0]?.circuits.find((each) => each.model === model);
+  return (await provider(name)).keys[0]?.circuits.find((each) => each.model === `${name}/${model}`);
 }
 
 async function set(name: string, setting: object): Promise<Reply> {
@@ -124,6 +124,10 @@ describe('The list of providers', () => {
     expect(refusal(await set('one', {}))).toMatchObject({ status: 400, code: 'missing_field' });
     expect(refusal(await set('one', { state: 'shut' }))).toMatchObject({ status: 400, param: 'state' });
     expect(refusal(await set('one', { state: 'open', for_seconds: 0 }))).toMatchObject({ status: 400 });
+    expect(refusal(await set('one', { state: 'open', model: 'down' }))).toMatchObject({
+      status: 400,
+      param: 'model',
+    });
     expect(refusal(await set('one', { state: 'open', modell: 'x' }))).toMatchObject({
       status: 400,
       code: 'unknown_field',
@@ -170,11 +174,11 @@ describe('A model that keeps failing', () => {
 
   it('is called again at once when an operator says so, and is not opened again while that holds', async () => {
     const before = upstream.calls('down').length;
-    expect((await set('one', { model: 'down', state: 'closed', for_seconds: 600 })).status).toBe(200);
+    expect((await set('one', { model: 'one/down', state: 'closed', for_seconds: 600 })).status).toBe(200);
     expect(await circuit('one', 'down')).toMatchObject({ state: 'closed', is_forced: true });
     for (let count = 0; count < 6; count += 1) await baton.run({ model: 'policy/once' });
     expect(upstream.calls('down').length).toBe(before + 6);
-    await set('one', { model: 'down', state: 'auto' });
+    await set('one', { model: 'one/down', state: 'auto' });
     expect(await circuit('one', 'down')).toMatchObject({
       state: 'closed',
       is_forced: false,

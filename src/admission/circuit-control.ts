@@ -17,15 +17,16 @@ export class CircuitControl {
     private readonly admission: AdmissionService,
   ) {}
 
-  /** Sets a circuit of each of the keys by hand, and tells the other processes before it resolves. */
+  /** Sets a circuit of each of the keys by hand (`model` begins with the provider's name and a slash), and tells the other processes before it resolves. */
   async set(
     provider: ProviderConfig,
     keyIds: readonly (string | null)[],
     { state, model, for_seconds: forSeconds }: CircuitSettingDto,
   ): Promise<void> {
+    const name = model ? model.slice(provider.name.length + 1) : null;
     const forMs = forSeconds === undefined || forSeconds === null ? null : forSeconds * 1_000;
     for (const keyId of keyIds) {
-      this.board.setByHand({ provider: provider.name, keyId, model: model ?? null }, state, forMs);
+      this.board.setByHand({ provider: provider.name, keyId, model: name }, state, forMs);
     }
     await this.sync.sync();
   }
@@ -72,7 +73,7 @@ export class CircuitControl {
     const latencyMs = this.admission.latencyMsOf(name);
     const caps = [view.cap, this.admission.borneAtOnce(name, keyId)].filter((cap) => cap !== null);
     return {
-      model,
+      model: name,
       state: view.state,
       ...stateOf(view),
       last_failure: view.lastFailure && {

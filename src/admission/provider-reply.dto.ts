@@ -19,7 +19,7 @@ export class LastFailureDto {
 
 /** Whether one model is called with one key. */
 export class CircuitReplyDto {
-  /** As the provider names it. */
+  /** `provider/model` */
   model: string;
   /** `half_open`: its time is over, and the next call probes. */
   state: 'closed' | 'open' | 'half_open';

@@ -55,6 +55,13 @@ export class ProvidersController {
         param: 'name',
       });
     }
+    if (setting.model && !setting.model.startsWith(`${name}/`)) {
+      throw new ApiError(
+        'invalid_value',
+        `model must be one of ${name}'s: write it as ${name}/model, or leave it out for all of them.`,
+        { param: 'model' },
+      );
+    }
     const keyIds = keysOf(provider).filter((id) => (setting.key_id ?? id) === id);
     if (keyIds.length === 0) {
       const known = provider.apiKeys.map(({ id }) => id).join(', ');

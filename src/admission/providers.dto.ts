@@ -17,7 +17,7 @@ export class CircuitSettingDto {
   @MaxLength(256)
   key_id?: string;
 
-  /** The model, as the provider names it. Left out: the key as a whole. */
+  /** The model, as `provider/model`. Left out: the key as a whole, for every model. */
   @IsOptional()
   @IsString()
   @MaxLength(256)
