@@ -4,7 +4,7 @@ import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { TestBaton } from './support/test-baton.js';
 import { after, answer, bearing } from './support/upstream-behaviours.js';
 
-const JOBS = 600;
+const JOBS = 400;
 const CALL_MS = 150;
 
 let upstream: ScriptedUpstream;
@@ -13,7 +13,7 @@ let baton: TestBaton;
 beforeAll(async () => {
   upstream = await ScriptedUpstream.start();
   baton = await TestBaton.start({
-    env: { WORKER_CONCURRENCY: '24' },
+    env: { WORKER_CONCURRENCY: '16' },
     file: { providers: { up: { base_url: upstream.url } } },
   });
 });

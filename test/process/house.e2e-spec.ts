@@ -75,6 +75,8 @@ describe('The import rules', () => {
     'src/providers/providers.module.ts':
       "import '../egress/egress.service.js';\nimport '../routing/failure.js';",
     'src/http/api-error.ts': "import '../storage/database.js';\nimport '../queue/queue.module.js';",
+    'src/admission/admission.service.ts':
+      "import '../providers/providers.module.js';\nimport '../queue/queue.module.js';\nimport '../http/api-error.js';",
     'src/api-keys/api-key.guard.ts': "import '../http/api-error.js';\nimport '../storage/database.js';",
     'src/policies/policies.service.ts':
       "import '../api-keys/api-key.guard.js';\nimport '../providers/providers.module.js';\nimport '../routing/failure.js';",
@@ -86,7 +88,7 @@ describe('The import rules', () => {
     'src/jobs/jobs.processor.ts':
       "import '@nestjs/bullmq';\nimport './jobs.service.js';\nimport '../routing/next-action.js';",
     'src/jobs/jobs.service.ts':
-      "import '../policies/policies.service.js';\nimport '../webhooks/webhooks.service.js';",
+      "import '../admission/admission.service.js';\nimport '../policies/policies.service.js';\nimport '../webhooks/webhooks.service.js';",
     'src/jobs/jobs.repository.ts': "import 'kysely';\nimport '../storage/database.js';",
     'src/batches/batches.module.ts': "import '../jobs/jobs.module.js';",
     'src/gateway/gateway.module.ts': "import '../jobs/jobs.service.js';",
@@ -103,6 +105,7 @@ describe('The import rules', () => {
     ['room-queue', 'src/queue/break.ts', '../jobs/jobs.service.js'],
     ['room-providers', 'src/providers/break.ts', '../queue/queue.module.js'],
     ['room-http', 'src/http/break.ts', '../egress/egress.service.js'],
+    ['room-admission', 'src/admission/break.ts', '../policies/policies.service.js'],
     ['room-api-keys', 'src/api-keys/break.ts', '../policies/policies.service.js'],
     ['room-policies', 'src/policies/break.ts', '../webhooks/webhooks.service.js'],
     ['room-webhooks', 'src/webhooks/break.ts', '../jobs/jobs.service.js'],
