@@ -41,6 +41,8 @@ function file() {
     providers: {
       a: { kind: 'openai', base_url: first.url, api_key: 'key-of-a' },
       b: { kind: 'openai', base_url: second.url, api_keys: ['key-one-of-b', 'key-two-of-b'] },
+      // Port 1 of loopback: nobody listens there.
+      nobody: { base_url: 'http://127.0.0.1:1/v1' },
       google: { kind: 'gemini', base_url: first.url, api_key: 'key-of-google' },
     },
     models: {
@@ -56,6 +58,7 @@ function file() {
       'no-replay': policy('a/uncertain', {
         on: { timeout: 'stop', connection_lost: 'stop', server_error: 'stop' },
       }),
+      'stops-without-reply': policy('nobody/m', { on: { connect_failed: 'stop' } }),
       'stops-on-403': policy('a/forbidden', { on: { unauthorized: 'stop' } }),
       'wants-json': policy('a/paid', { expect: { json: true } }),
       alone: { steps: [{ model: 'a/alone' }], rounds: 2 },
@@ -154,6 +157,16 @@ describe('A fallback', () => {
       'succeeded',
     ]);
     await forget('a');
+    expect(classes(await baton.run({ models: ['nobody/m', 'b/good'] }))).toEqual([
+      'connect_failed',
+      'succeeded',
+    ]);
+    const unreached = await baton.run({ model: 'policy/stops-without-reply' });
+    expect(unreached).toMatchObject({
+      status: 'failed',
+      error: { code: 'connect_failed' },
+      attempt_count: 1,
+    });
     const stopped = await baton.run({ model: 'policy/stops-on-403' });
     expect(stopped).toMatchObject({ status: 'failed', error: { code: 'unauthorized' }, attempt_count: 1 });
   });
