@@ -95,6 +95,13 @@ describe('A policy', () => {
     });
     const page = await baton.request('GET', '/v1/policies/versioned/versions?limit=1&after=3');
     expect(page.body).toMatchObject({ data: [{ version: 2 }], last_id: '2', has_more: true });
+    const oldest = await baton.request('GET', '/v1/policies/versioned/versions?order=asc&limit=2');
+    expect(oldest.body).toMatchObject({ data: [{ version: 1 }, { version: 2 }], has_more: true });
+    const rest = await baton.request('GET', '/v1/policies/versioned/versions?order=asc&after=2');
+    expect(rest.body).toMatchObject({ data: [{ version: 3 }], has_more: false });
+    for (const path of ['/v1/policies/versioned/versions?befor=3', '/v1/policies?ordr=asc']) {
+      expect(refusal(await baton.request('GET', path))).toMatchObject({ status: 400, code: 'unknown_field' });
+    }
   });
 
   it('gets versions without a gap when many write at once', async () => {
@@ -132,6 +139,15 @@ describe('A policy', () => {
     const versions = await baton.request('GET', '/v1/policies/deleted/versions');
     expect(versions.body['data']).toHaveLength(1);
     expect(await put('deleted', { steps: steps('a/up') })).toMatchObject({ version: 2 });
+  });
+
+  it('that is deleted is told by the policies that name it', async () => {
+    await put('named', { steps: steps('a/up') });
+    await put('naming', { steps: steps('policy/named') });
+    await baton.request('DELETE', '/v1/policies/named');
+    const reply = await baton.request('POST', '/v1/jobs', { request: { model: 'policy/naming' } });
+    expect(refusal(reply)).toEqual({ status: 404, code: 'unknown_policy', param: 'request.model' });
+    expect(reply.body.error?.['message']).toContain("no policy 'named', which policy 'naming' names");
   });
 
   it('keeps every character of its texts', async () => {
@@ -265,6 +281,12 @@ describe('A policy with everything in it', () => {
       "beside the strategy 'cost'",
     ],
     ['sticky_by of 65', { ...weighted, sticky_by: 'a'.repeat(65) }, 'sticky_by', '64 characters'],
+    [
+      'a wait for what never comes',
+      { steps: [step], on: { incompatible: 'wait' } },
+      'on',
+      'must be one of: next, stop',
+    ],
     ['expect: a list', { steps: [step], expect: [] }, 'expect', 'must be an object'],
     [
       'expect: a slip',
@@ -423,6 +445,19 @@ describe('A job', () => {
     expect(job).toMatchObject({ model: 'policy/part', served_by: 'a/up' });
   });
 
+  it.each([
+    ['alone in models', { models: ['policy/sole'] }],
+    ['in model and in models', { model: 'policy/sole', models: ['policy/sole'] }],
+  ])('runs a policy as itself where it stands %s', async (_, request) => {
+    const { version } = await put('sole', { steps: steps('sim/fail', 'a/up'), max_attempts: 1 });
+    expect(await baton.run(request)).toMatchObject({
+      status: 'failed',
+      model: 'policy/sole',
+      policy: { name: 'sole', version },
+      attempt_count: 1,
+    });
+  });
+
   it('is called with the overrides of the step, and only of that step', async () => {
     upstream.script('cold-down', fail(503));
     await put('cold', {
@@ -526,18 +561,27 @@ describe('Policies that go round in a circle', () => {
     expect(reply.body.error?.['message']).toContain('More than 50 policies stand inside each other');
   });
 
-  it('are refused when a job meets one that two PUTs at once have made', async () => {
-    await put('left', { steps: steps('a/up') });
-    await put('right', { steps: steps('a/up') });
-    // Each alone is right; whether both get through is chance, and neither outcome may harm.
-    await Promise.all([
-      baton.request('PUT', '/v1/policies/left', { steps: steps('policy/right') }),
-      baton.request('PUT', '/v1/policies/right', { steps: steps('policy/left') }),
-    ]);
-    const reply = await baton.request('POST', '/v1/jobs', {
-      request: { model: 'policy/left', messages: [] },
-    });
-    expect([202, 400]).toContain(reply.status);
-    if (reply.status === 400) expect(reply.body.error?.['message']).toContain('circle');
+  it('are not made by two PUTs at once either', async () => {
+    const names = ['left', 'right'] as const;
+    for (let times = 0; times < 10; times++) {
+      for (const name of names) await put(name, { steps: steps('a/up') });
+      // Each alone would be right.
+      const replies = await Promise.all(
+        names.map((name, index) =>
+          baton.request('PUT', `/v1/policies/${name}`, { steps: steps(`policy/${names[1 - index]}`) }),
+        ),
+      );
+      expect(replies.map(({ status }) => status).toSorted()).toEqual([200, 400]);
+    }
+    for (const name of names) expect((await baton.run({ model: `policy/${name}` })).served_by).toBe('a/up');
+  });
+
+  it('are looked for without holding up a crowd of PUTs', async () => {
+    const models = Array.from({ length: 40 }, (_, index) => `policy/crowd-${index}`);
+    for (const model of models) await put(model.slice(7), { steps: steps('a/up') });
+    const all = await Promise.all(
+      models.map((_, index) => put(`crowd-${index}`, { steps: steps('policy/left') })),
+    );
+    expect(all).toHaveLength(40);
   });
 });

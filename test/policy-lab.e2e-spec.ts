@@ -149,6 +149,7 @@ describe('The versions of a policy', () => {
     ['/v1/policies/v/diff', 400, 'invalid_value', 'from'],
     ['/v1/policies/v/diff?from=0', 400, 'invalid_value', 'from'],
     ['/v1/policies/v/diff?from=1&from=2', 400, 'invalid_value', 'from'],
+    ['/v1/policies/v/diff?from=1&too=2', 400, 'unknown_field', 'too'],
     ['/v1/policies/v/diff?from=9', 404, 'unknown_policy', 'from'],
     ['/v1/policies/v/diff?from=1&to=9', 404, 'unknown_policy', 'to'],
     ['/v1/policies/v/diff?from=1&to=', 400, 'invalid_value', 'to'],

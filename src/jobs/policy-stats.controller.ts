@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import { Project } from '../api-keys/principal.js';
-import { ApiError } from '../http/api-error.js';
+import { assertKnownParams } from '../http/known-params.js';
 import { parseVersion } from '../policies/parse-version.js';
 import { parseJobFilters } from './job-filters.js';
 import { PolicyStatsDto } from './policy-stats.dto.js';
@@ -25,15 +25,8 @@ export class PolicyStatsController {
     @Param('name') name: string,
     @Query() query: Record<string, unknown>,
   ): Promise<PolicyStatsDto> {
+    assertKnownParams(query, PARAMETERS);
     const { version, ...times } = query;
-    const unknown = Object.keys(query).find((param) => !PARAMETERS.includes(param));
-    if (unknown !== undefined) {
-      throw new ApiError(
-        'unknown_field',
-        `'${unknown.slice(0, 64)}' narrows no figures. What does: ${PARAMETERS.join(', ')}.`,
-        { param: unknown.slice(0, 64) },
-      );
-    }
     const { createdAfter = null, createdBefore = null } = parseJobFilters(times);
     return this.stats.read(projectId, name, {
       version: version === undefined ? null : parseVersion(version, 'version'),

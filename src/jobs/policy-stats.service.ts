@@ -38,7 +38,7 @@ export class PolicyStatsService {
       });
     }
     // A deleted policy's jobs are still there to be counted.
-    if (version === null) await this.policies.versions(projectId, name, 1, null);
+    if (version === null) await this.policies.versions(projectId, name, 1, null, true);
     else await this.policies.version(projectId, name, version);
     return this.count({ projectId, policy: name, version, createdAfter, createdBefore });
   }

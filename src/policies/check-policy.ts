@@ -31,6 +31,7 @@ export function checkPolicy(name: string, body: unknown): PolicyDto {
   }
   for (const [index, step] of policy.steps.entries()) assertPlain(step, `steps.${index}`);
   assertStrategy(policy);
+  assertRules(policy.on ?? {});
   const pattern = policy.expect?.pattern ?? null;
   const problem = pattern === null ? null : problemOfPattern(pattern);
   if (problem !== null) refuse('expect.pattern', `is no pattern: ${problem}`);
@@ -64,6 +65,15 @@ function assertStrategy(policy: PolicyDto): void {
   if ((policy.sticky_by ?? null) !== null) refuse('sticky_by', only);
   const weighted = policy.steps.findIndex(({ weight }) => (weight ?? 1) !== 1);
   if (weighted >= 0) refuse(`steps.${weighted}.weight`, only);
+}
+
+/** What is known of a model and a request does not change while a job waits. */
+function assertRules({ incompatible }: NonNullable<PolicyDto['on']>): void {
+  if (incompatible !== 'retry' && incompatible !== 'wait') return;
+  refuse(
+    'on',
+    `says '${incompatible}' for incompatible. It must be one of: next, stop. No wait makes the model fit.`,
+  );
 }
 
 function refuse(param: string, predicate: string): never {

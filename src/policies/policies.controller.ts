@@ -1,12 +1,15 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import { Project } from '../api-keys/principal.js';
+import { assertKnownParams } from '../http/known-params.js';
 import { listReply, parsePaging } from '../http/paging.js';
 import { parseVersion } from './parse-version.js';
 import { PolicyDto } from './policy.dto.js';
 import { PolicyDeletedDto, PolicyListDto, PolicyReplyDto } from './policy-reply.dto.js';
 import { toPolicyReply } from './policy-reply.js';
 import { PoliciesService } from './policies.service.js';
+
+const PAGING = ['limit', 'after', 'order'];
 
 @ApiTags('policies')
 @Controller('v1/policies')
@@ -20,6 +23,7 @@ export class PoliciesController {
   @ApiQuery({ name: 'order', required: false, enum: ['asc', 'desc'] })
   @ApiOkResponse({ type: PolicyListDto })
   async list(@Project() projectId: string, @Query() query: Record<string, unknown>) {
+    assertKnownParams(query, PAGING);
     const { limit, after, order } = parsePaging(query, { defaultOrder: 'asc' });
     const rows = await this.policies.list(projectId, limit + 1, after, order === 'desc');
     const data = rows.slice(0, limit).map(toPolicyReply);
@@ -53,18 +57,21 @@ export class PoliciesController {
   @ApiOperation({ summary: 'List the versions of a policy, newest first' })
   @ApiQuery({ name: 'limit', required: false, type: 'integer' })
   @ApiQuery({ name: 'after', required: false, type: 'string' })
+  @ApiQuery({ name: 'order', required: false, enum: ['asc', 'desc'] })
   @ApiOkResponse({ type: PolicyListDto })
   async versions(
     @Project() projectId: string,
     @Param('name') name: string,
     @Query() query: Record<string, unknown>,
   ) {
-    const { limit, after } = parsePaging(query);
+    assertKnownParams(query, PAGING);
+    const { limit, after, order } = parsePaging(query);
     const rows = await this.policies.versions(
       projectId,
       name,
       limit + 1,
       after === null ? null : parseVersion(after, 'after'),
+      order === 'desc',
     );
     return listReply(rows.slice(0, limit).map(toPolicyReply), rows.length > limit, (policy) =>
       String(policy.version),

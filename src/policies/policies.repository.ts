@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
-import { DATABASE, type Database } from '../storage/database.js';
+import { DATABASE, type DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid } from '../storage/ids.js';
 
 /** A policy as it is kept: the body is a checked PolicyDto, in its own words. */
@@ -16,7 +16,24 @@ export interface PolicyRow {
 /** The SQL of policies, their versions and resolved chains. */
 @Injectable()
 export class PoliciesRepository {
-  constructor(@Inject(DATABASE) private readonly db: Database) {}
+  constructor(@Inject(DATABASE) private readonly db: DatabaseOrTransaction) {}
+
+  /**
+   * Lets one writer of the project's policies after the other do its work, in a transaction: what it reads stays so until
+   * it has written. The work has to use the repository that it is given.
+   */
+  async alone<T>(projectId: string, work: (repository: PoliciesRepository) => Promise<T>): Promise<T> {
+    return this.db.transaction().execute(async (trx) => {
+      // Not stronger: jobs refer to the row as well, and must not wait.
+      await trx
+        .selectFrom('projects')
+        .where('id', '=', projectId)
+        .select('id')
+        .forNoKeyUpdate()
+        .executeTakeFirstOrThrow();
+      return work(new PoliciesRepository(trx));
+    });
+  }
 
   /** The current version; undefined if there is none, or it was deleted. */
   async find(projectId: string, name: string): Promise<PolicyRow | undefined> {
@@ -44,12 +61,13 @@ export class PoliciesRepository {
     return query.execute();
   }
 
-  /** All versions that ever were, newest first, also of a deleted policy. */
+  /** All versions that ever were, also of a deleted policy, in order after the version `after`. */
   async versions(
     projectId: string,
     name: string,
     limit: number,
-    before: number | null,
+    after: number | null,
+    descending: boolean,
   ): Promise<PolicyRow[]> {
     let query = this.db
       .selectFrom('policy_versions as v')
@@ -59,39 +77,43 @@ export class PoliciesRepository {
       .where('v.project_id', '=', projectId)
       .where('v.name', '=', name)
       .select(['v.name', 'v.version', 'p.source', 'v.body', 'v.created_at'])
-      .orderBy('v.version', 'desc')
+      .orderBy('v.version', descending ? 'desc' : 'asc')
       .limit(limit);
-    if (before !== null) query = query.where('v.version', '<', before);
+    if (after !== null) query = query.where('v.version', descending ? '<' : '>', after);
     return query.execute();
   }
 
   async findVersion(projectId: string, name: string, version: number): Promise<PolicyRow | undefined> {
-    const [row] = await this.versions(projectId, name, 1, version + 1);
+    const [row] = await this.versions(projectId, name, 1, version + 1, true);
     return row?.version === version ? row : undefined;
   }
 
   /** Writes the next version and makes it current. Two writers at once get two versions. */
   async put(projectId: string, name: string, source: 'api' | 'config', body: unknown): Promise<PolicyRow> {
-    return this.db.transaction().execute(async (trx) => {
-      const { version } = await trx
-        .insertInto('policies')
-        .values({ project_id: projectId, name, version: 1, source })
-        .onConflict((conflict) =>
-          conflict.columns(['project_id', 'name']).doUpdateSet({
-            version: sql<number>`policies.version + 1`,
-            source,
-            deleted_at: null,
-          }),
-        )
-        .returning('version')
-        .executeTakeFirstOrThrow();
-      const row = await trx
-        .insertInto('policy_versions')
-        .values({ project_id: projectId, name, version, body: JSON.stringify(body) })
-        .returning(['name', 'version', 'body', 'created_at'])
-        .executeTakeFirstOrThrow();
-      return { ...row, source };
-    });
+    const row = await this.db
+      .with('policy', (db) =>
+        db
+          .insertInto('policies')
+          .values({ project_id: projectId, name, version: 1, source })
+          .onConflict((conflict) =>
+            conflict.columns(['project_id', 'name']).doUpdateSet({
+              version: sql<number>`policies.version + 1`,
+              source,
+              deleted_at: null,
+            }),
+          )
+          .returning(['project_id', 'name', 'version']),
+      )
+      .insertInto('policy_versions')
+      .columns(['project_id', 'name', 'version', 'body'])
+      .expression((from) =>
+        from
+          .selectFrom('policy')
+          .select(['project_id', 'name', 'version', sql<string>`${JSON.stringify(body)}::json`.as('body')]),
+      )
+      .returning(['name', 'version', 'body', 'created_at'])
+      .executeTakeFirstOrThrow();
+    return { ...row, source };
   }
 
   /** False if there was none. */

@@ -4,6 +4,7 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { DEFAULT_PROJECT_ID } from '../api-keys/principal.js';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from '../http/api-error.js';
+import { BoundedCache } from '../providers/bounded-cache.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { Chain } from '../routing/chain.js';
 import { checkPolicy, isPolicyName } from './check-policy.js';
@@ -31,8 +32,8 @@ const MOST_CACHED_CHAINS = 1_000;
 /** Keeps policies and resolves what a request names into a chain. */
 @Injectable()
 export class PoliciesService implements OnApplicationBootstrap {
-  private readonly chainIds = new BoundedMap<string, string>(MOST_CACHED_CHAINS);
-  private readonly chains = new BoundedMap<string, Chain>(MOST_CACHED_CHAINS);
+  private readonly chainIds = new BoundedCache<Promise<string>>(MOST_CACHED_CHAINS);
+  private readonly chains = new BoundedCache<Promise<Chain>>(MOST_CACHED_CHAINS);
 
   constructor(
     @Inject(APP_CONFIG) private readonly config: AppConfig,
@@ -52,8 +53,13 @@ export class PoliciesService implements OnApplicationBootstrap {
   /** Makes a new version. Throws an ApiError when the policy is wrong, or stands in the config file. */
   async put(projectId: string, name: string, body: unknown): Promise<PolicyRow> {
     this.assertWritable(name);
-    const policy = await this.check(projectId, name, body);
-    return this.repository.put(projectId, name, 'api', policy);
+    const policy = checkPolicy(name, body);
+    const { name: _name, ...kept } = policy;
+    // Two at once could each be sound, and a circle together.
+    return this.repository.alone(projectId, async (repository) => {
+      await chainOfPolicy(policy, name, 'steps', this.surroundings(projectId, repository));
+      return repository.put(projectId, name, 'api', kept);
+    });
   }
 
   /** Throws `unknown_policy` if there is none. */
@@ -72,15 +78,18 @@ export class PoliciesService implements OnApplicationBootstrap {
     return this.repository.list(projectId, [...this.config.policies.keys()], limit, after, descending);
   }
 
-  /** Newest first. Throws `unknown_policy` if there never was one. */
+  /** Also of a deleted policy. Throws `unknown_policy` if there never was one. */
   async versions(
     projectId: string,
     name: string,
     limit: number,
-    before: number | null,
+    after: number | null,
+    descending: boolean,
   ): Promise<PolicyRow[]> {
-    const rows = isPolicyName(name) ? await this.repository.versions(projectId, name, limit, before) : [];
-    if (rows.length === 0 && before === null) throw unknownPolicy(name, 'name');
+    const rows = isPolicyName(name)
+      ? await this.repository.versions(projectId, name, limit, after, descending)
+      : [];
+    if (rows.length === 0 && after === null) throw unknownPolicy(name, 'name');
     return rows;
   }
 
@@ -114,66 +123,59 @@ export class PoliciesService implements OnApplicationBootstrap {
   /** Resolves `model` and/or `models` of a request. Throws an ApiError that names the field that is wrong. */
   async resolve(projectId: string, model: string | null, models: readonly string[]): Promise<ResolvedChain> {
     const around = this.surroundings(projectId);
-    const only = model !== null && models.length === 0 ? policyNameOf(model) : null;
-    if (model !== null && only !== null) {
-      const policy = await this.find(projectId, only);
-      if (!policy) throw unknownPolicy(only, 'request.model');
-      const chain = await chainOfPolicy(asDto(policy), only, 'request.model', around);
-      return {
-        chainId: await this.keep(projectId, chain),
-        model,
-        policy: { name: only, version: policy.version },
-      };
-    }
     const named = [
       ...(model === null ? [] : [{ model, param: 'request.model' }]),
       ...models
         .map((each, index) => ({ model: each, param: `request.models.${index}` }))
         .filter((each) => each.model !== model),
     ];
-    const [first] = named;
+    const [first, ...others] = named;
     if (!first)
       throw new ApiError(
         'missing_field',
         'request.model is missing: name a model (provider/model) or a policy (policy/name).',
         { param: 'request.model' },
       );
-    const chain = await chainOfModels(named, around);
-    return { chainId: await this.keep(projectId, chain), model: first.model, policy: null };
+    const only = others.length === 0 ? policyNameOf(first.model) : null;
+    if (only === null) {
+      const chain = await chainOfModels(named, around);
+      return { chainId: await this.keep(projectId, chain), model: first.model, policy: null };
+    }
+    const policy = await this.find(projectId, only);
+    if (!policy) throw unknownPolicy(only, first.param);
+    const chain = await chainOfPolicy(asDto(policy), only, first.param, around);
+    return {
+      chainId: await this.keep(projectId, chain),
+      model: first.model,
+      policy: { name: only, version: policy.version },
+    };
   }
 
   /** The chain that a job pinned. */
   async chain(chainId: string): Promise<Chain> {
-    const cached = this.chains.get(chainId);
-    if (cached) return cached;
-    const chain = (await this.repository.findChain(chainId)) as Chain;
-    this.chains.set(chainId, chain);
-    return chain;
+    return remembered(this.chains, chainId, async () => (await this.repository.findChain(chainId)) as Chain);
   }
 
-  private async check(projectId: string, name: string, body: unknown): Promise<PolicyDto> {
-    const policy = checkPolicy(name, body);
-    await chainOfPolicy(policy, name, 'steps', this.surroundings(projectId));
-    const { name: _name, ...kept } = policy;
-    return kept;
-  }
-
-  private surroundings(projectId: string): Surroundings {
+  private surroundings(projectId: string, repository = this.repository): Surroundings {
     return {
       whyUnknown: (model) => this.providers.whyUnknown(model),
       findPolicy: async (name) => {
         const raw = this.config.policies.get(name);
         if (raw !== undefined) return { body: checkPolicy(name, raw), version: 0 };
-        const row = await this.find(projectId, name);
+        const row = await this.find(projectId, name, repository);
         return row ? { body: asDto(row), version: row.version } : null;
       },
     };
   }
 
   /** A policy that was in the config file, and no longer is, is not there any more. */
-  private async find(projectId: string, name: string): Promise<PolicyRow | null> {
+  private async find(
+    projectId: string,
+    name: string,
+    repository = this.repository,
+  ): Promise<PolicyRow | null> {
     if (!isPolicyName(name)) return null;
-    const row = await this.repository.find(projectId, name);
+    const row = await repository.find(projectId, name);
     if (!row || (row.source === 'config' && !this.config.policies.has(name))) return null;
     return row;
   }
@@ -189,11 +191,7 @@ export class PoliciesService implements OnApplicationBootstrap {
     const body = JSON.stringify(chain);
     const digest = createHash('sha256').update(body).digest();
     const key = `${projectId}:${digest.toString('base64')}`;
-    const known = this.chainIds.get(key);
-    if (known !== undefined) return known;
-    const id = await this.repository.keepChain(projectId, digest, body);
-    this.chainIds.set(key, id);
-    return id;
+    return remembered(this.chainIds, key, () => this.repository.keepChain(projectId, digest, body));
   }
 }
 
@@ -202,21 +200,16 @@ function asDto(row: PolicyRow): PolicyDto {
   return row.body as unknown as PolicyDto;
 }
 
-/** Forgets what was put in first when it is full. */
-class BoundedMap<K, V> {
-  private readonly entries = new Map<K, V>();
-
-  constructor(private readonly most: number) {}
-
-  get(key: K): V | undefined {
-    return this.entries.get(key);
-  }
-
-  set(key: K, value: V): void {
-    if (this.entries.size >= this.most) {
-      const [oldest] = this.entries.keys();
-      if (oldest !== undefined) this.entries.delete(oldest);
-    }
-    this.entries.set(key, value);
+/** What one caller has made is there for all; what failed is made anew by the next. */
+async function remembered<Value>(
+  cache: BoundedCache<Promise<Value>>,
+  key: string,
+  make: () => Promise<Value>,
+): Promise<Value> {
+  try {
+    return await cache.get(key, make);
+  } catch (error) {
+    cache.delete(key);
+    throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import { Project } from '../api-keys/principal.js';
+import { assertKnownParams } from '../http/known-params.js';
 import { checked } from '../http/validation.js';
 import { parseVersion } from './parse-version.js';
 import { DryRunDto, DryRunReplyDto, PolicyDiffDto } from './policy-lab.dto.js';
@@ -24,9 +25,10 @@ export class PolicyLabController {
   async diff(
     @Project() projectId: string,
     @Param('name') name: string,
-    @Query('from') from: unknown,
-    @Query('to') to: unknown,
+    @Query() query: Record<string, unknown>,
   ): Promise<PolicyDiffDto> {
+    assertKnownParams(query, ['from', 'to']);
+    const { from, to } = query;
     const older = parseVersion(from, 'from');
     return this.lab.diff(projectId, name, older, to === undefined ? null : parseVersion(to, 'to'));
   }

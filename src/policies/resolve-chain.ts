@@ -132,7 +132,7 @@ async function layOutStep(
   if (nested !== null) {
     assertNoCircle(path, nested, param);
     const found = await around.findPolicy(nested);
-    if (!found) throw unknownPolicy(nested, param);
+    if (!found) throw unknownPolicy(nested, param, path.at(-1));
     return layOutPolicy(found.body, { path: [...path, nested], param, overrides }, steps, around);
   }
   const problem = around.whyUnknown(step.model);
@@ -169,11 +169,12 @@ function assertNoCircle(path: readonly string[], nested: string, param: string):
   }
 }
 
-/** The error for a policy that is not there. */
-export function unknownPolicy(name: string, param: string): ApiError {
+/** The error for a policy that is not there; `nestedIn` is the policy that names it, if one does. */
+export function unknownPolicy(name: string, param: string, nestedIn?: string): ApiError {
+  const by = nestedIn === undefined ? '' : `, which policy '${nestedIn.slice(0, 64)}' names`;
   return new ApiError(
     'unknown_policy',
-    `There is no policy '${name.slice(0, 64)}'. GET /v1/policies lists those that are there; PUT /v1/policies/{name} makes one.`,
+    `There is no policy '${name.slice(0, 64)}'${by}. GET /v1/policies lists those that are there; PUT /v1/policies/{name} makes one.`,
     { param },
   );
 }
