@@ -81,7 +81,7 @@ interface Entry {
   readonly rules: CircuitRules;
   circuit: Circuit;
   lastFailure: LastFailure | null;
-  /** Calls of this process that are under way. */
+  /** Calls of this process that are under way and began in the present term. */
   running: number;
   untold: Tally[];
   isUntold: boolean;
@@ -168,8 +168,10 @@ export class CircuitBoard {
    */
   leave(pass: Pass, result: CallResult | null): boolean {
     const entry = this.entry(pass.id);
-    entry.running = Math.max(0, entry.running - 1);
-    if (pass.isProbe) entry.probedUntilMs = 0;
+    if (pass.term === termOf(entry.circuit.phase)) {
+      entry.running = Math.max(0, entry.running - 1);
+      if (pass.isProbe) entry.probedUntilMs = 0;
+    }
     const verdict = result === null ? 'neutral' : verdictOf(result, entry.rules);
     if (result === null || verdict === 'neutral') return false;
     const nowMs = this.nowMs();
@@ -234,7 +236,11 @@ export class CircuitBoard {
     const shown = isSame ? null : this.viewOf(entry);
     entry.circuit = circuit;
     if (shown === null) return;
-    if (termOf(before.phase) !== termOf(circuit.phase)) entry.probedUntilMs = 0;
+    if (termOf(before.phase) !== termOf(circuit.phase)) {
+      entry.probedUntilMs = 0;
+      // Calls that hang since the trouble began must not keep out those that come after it.
+      entry.running = 0;
+    }
     for (const listener of this.listeners) listener({ before: shown, after: this.viewOf(entry) });
   }
 
