@@ -1,5 +1,7 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
+import { isProtected } from './call-target.js';
 import { CircuitBoard, type CircuitChange, type CircuitView } from './circuit-board.js';
 import { circuitName, reasonOf } from './refusal.js';
 
@@ -12,13 +14,13 @@ export class CircuitReporter {
   private readonly logger = new Logger('Circuits');
 
   constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
     private readonly board: CircuitBoard,
     private readonly metrics: MetricsService,
   ) {
-    board.onChange((change) => {
-      this.log(change);
-      this.count(change.after);
-    });
+    board.onChange((change) => this.log(change));
+    // Not at each change: a circuit stops being open by the passing of time, even if nobody asks for it any more.
+    metrics.beforeScrape(() => this.count());
   }
 
   private log({ before, after }: CircuitChange): void {
@@ -32,11 +34,14 @@ export class CircuitReporter {
     }
   }
 
-  private count({ id: { provider } }: CircuitView): void {
-    const open = this.board.list(provider).filter(({ state }) => state !== 'closed');
-    const models = open.filter(({ id }) => id.model !== null).length;
-    this.metrics.openCircuits.set({ provider, of: 'model' }, models);
-    this.metrics.openCircuits.set({ provider, of: 'key' }, open.length - models);
+  private count(): void {
+    for (const provider of this.config.providers.values()) {
+      if (!isProtected(provider)) continue;
+      const open = this.board.list(provider.name).filter(({ state }) => state === 'open');
+      const models = open.filter(({ id }) => id.model !== null).length;
+      this.metrics.openCircuits.set({ provider: provider.name, of: 'model' }, models);
+      this.metrics.openCircuits.set({ provider: provider.name, of: 'key' }, open.length - models);
+    }
   }
 }
 

@@ -75,13 +75,20 @@ export class MetricsService {
     'Models and keys that are left alone because they fail, or an operator said so.',
     ['provider', 'of'],
   );
+  private readonly measures: (() => void)[] = [];
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
 
+  /** Is called right before each scrape, to set the gauges that tell of that moment. Must not throw. */
+  beforeScrape(measure: () => void): void {
+    this.measures.push(measure);
+  }
+
   /** What a scrape is answered with. */
   async expose(): Promise<{ contentType: string; text: string }> {
+    for (const measure of this.measures) measure();
     return { contentType: this.registry.contentType, text: await this.registry.metrics() };
   }
 
