@@ -24,6 +24,8 @@ export class CircuitControl {
     { state, model, for_seconds: forSeconds }: CircuitSettingDto,
   ): Promise<void> {
     const name = model ? model.slice(provider.name.length + 1) : null;
+    // First what others were told: of two words the later one is to hold.
+    await this.sync.sync();
     const forMs = forSeconds === undefined || forSeconds === null ? null : forSeconds * 1_000;
     for (const keyId of keyIds) {
       this.board.setByHand({ provider: provider.name, keyId, model: name }, state, forMs);
