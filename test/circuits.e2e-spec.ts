@@ -161,6 +161,26 @@ describe('Processes that share a Redis', () => {
     expect(await probe(b, 'third')).toBe(false);
   });
 
+  it('wait some seconds for a probe whose worker died, however long its call may last', async () => {
+    const [a, b] = await halfOpen();
+    const pass = a.board.enter(MODEL);
+    const leftMs = async () => {
+      const lua = "return redis.call('PTTL', KEYS[1])";
+      const key = `circuit-probe:${pass.term}:${JSON.stringify(['p', 'p-1', 'm'])}`;
+      return Number(await stores.at(-1)?.run({ name: 'look', lua }, [key], []));
+    };
+    expect(await a.sync.takeProbe(MODEL, pass.term, 'first', 86_400_000)).toBe(true);
+    expect(await leftMs()).toBeLessThanOrEqual(15_000);
+
+    // Alive, it keeps the probe, also where Redis has lost it; another's it leaves alone.
+    await a.sync.releaseProbe(MODEL, pass.term, 'first');
+    await a.sync.renewProbe(pass, 'first');
+    expect(await leftMs()).toBeGreaterThan(5_000);
+    await b.sync.renewProbe(pass, 'second');
+    await b.sync.releaseProbe(MODEL, pass.term, 'second');
+    expect(await probe(b, 'second')).toBe(false);
+  });
+
   it('rest a key for all, and only for what it is', async () => {
     const [a, b] = [await open(), await open()];
     call(a, 'unauthorized', 1, KEY);

@@ -13,7 +13,8 @@ import { circuitsOf, keysOf, limitsOf, type Target, targetOf } from './call-targ
 import { CircuitBoard, type CircuitChange, type CircuitId, type Pass } from './circuit-board.js';
 import { CircuitSync } from './circuit-sync.js';
 import { KeyRing } from './key-ring.js';
-import type { Granted } from './limiter.js';
+import { tokensToTake, tokensUsed } from './call-tokens.js';
+import type { Granted, NamedLimits } from './limiter.js';
 import { RecentAnswers } from './recent-answers.js';
 import { capRefusal, circuitRefusal, limitRefusal, type Refusal, soonest } from './refusal.js';
 import { RoomBell, type RoomListener } from './room-bell.js';
@@ -117,7 +118,8 @@ export class AdmissionService implements OnApplicationShutdown {
     if (!this.held.delete(permit)) return;
     const told = this.isTelling(permit, result) ? result : null;
     this.release(permit, told);
-    if (permit.granted) void this.limiter.giveBack(permit.granted, tokensUsed(permit.ask, result));
+    if (permit.granted)
+      void this.limiter.giveBack(permit.granted, tokensUsed(permit.granted.demand.tokens, result));
     this.learn(permit, told);
     this.ringFor(permit.ask.model);
   }
@@ -173,12 +175,14 @@ export class AdmissionService implements OnApplicationShutdown {
     const circuits = circuitsOf(target, keyId);
     const early = this.shut(ask, circuits, keyId);
     if (early) return early;
-    const granted = await this.takeLimits(ask, target, keyId);
+    this.keys.use(ask.model, keyId);
+    const limits = limitsOf(this.config, target, keyId);
+    const granted = limits.length === 0 ? null : await this.takeLimits(ask, limits);
     if (granted !== null && 'class' in granted) return granted;
     // Others may have come while this one waited for its limits. From here to `enter` nobody comes between.
-    const late = granted === null ? null : this.shut(ask, circuits, keyId);
+    const late = granted && this.shut(ask, circuits, keyId);
     if (late) {
-      if (granted) void this.limiter.giveBack(granted, null);
+      void this.limiter.giveBack(granted, null);
       return late;
     }
     const begun = circuits.length === 0 ? null : this.adaptive.begin(borneName(ask.model, keyId));
@@ -210,24 +214,16 @@ export class AdmissionService implements OnApplicationShutdown {
     return capRefusal(ask.model, keyId, this.adaptive.cap(name), this.line(ask.model));
   }
 
-  private async takeLimits(
-    ask: Ask,
-    target: Target,
-    keyId: string | null,
-  ): Promise<Granted | Refusal | null> {
-    const limits = limitsOf(this.config, target, keyId);
-    if (limits.length === 0) return null;
-    const { attemptId: id, tokens } = ask;
-    const taken = await this.limiter.take({ id, tokens, limits, holdMs: HOLD_MS });
+  private async takeLimits(ask: Ask, limits: readonly NamedLimits[]): Promise<Granted | Refusal> {
+    const tokens = tokensToTake(ask.tokens, limits);
+    const taken = await this.limiter.take({ id: ask.attemptId, tokens, limits, holdMs: HOLD_MS });
     if (taken.ok) return taken;
     return limitRefusal(taken, limits.find(({ name }) => name === taken.limit)?.limits[taken.kind]);
   }
 
   private admitted(permit: Permit): Extract<Admission, { ok: true }> {
-    const { ask, keyId } = permit;
     this.held.add(permit);
-    this.keys.use(ask.model, keyId);
-    return { ok: true, keyId, permit };
+    return { ok: true, keyId: permit.keyId, permit };
   }
 
   private refused(ask: Ask, target: Target, refusals: readonly Refusal[]): Admission {
@@ -281,19 +277,13 @@ export class AdmissionService implements OnApplicationShutdown {
   }
 
   private renew(): void {
-    for (const { granted } of this.held) if (granted) void this.limiter.renew(granted);
+    for (const { granted, passes, ask } of this.held) {
+      if (granted) void this.limiter.renew(granted);
+      for (const pass of passes) if (pass.isProbe) void this.sync.renewProbe(pass, ask.attemptId);
+    }
   }
 }
 
 function borneName(model: string, keyId: string | null): string {
   return `${keyId ?? ''} ${model}`;
-}
-
-/** Tokens to count against the limits; what is not known is what was estimated. Null: the call never reached the provider. */
-function tokensUsed({ tokens }: Ask, result: CallResult | null): number | null {
-  if (result === null) return tokens;
-  if (!result.ok && !result.sent) return null;
-  if (result.usage) return result.usage.totalTokens;
-  const isTurnedAway = !result.ok && result.httpStatus !== null && result.httpStatus < 500;
-  return isTurnedAway ? 0 : tokens;
 }

@@ -103,6 +103,14 @@ export const TAKE_PROBE: SoftScript = {
   lua: `return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`,
 };
 
+/** Also where the store has lost it. KEYS: the probe. ARGV: who, for how many milliseconds. */
+export const RENEW_PROBE: SoftScript = {
+  name: 'renew a probe',
+  lua: `
+if (redis.call('GET', KEYS[1]) or ARGV[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return 1`,
+};
+
 /** KEYS: the probe. ARGV: who. */
 export const RELEASE_PROBE: SoftScript = {
   name: 'release a probe',

@@ -2,15 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { SoftStore } from '../queue/soft-store.js';
 import type { Phase, Tally } from '../routing/circuit.js';
-import { CircuitBoard, type CircuitId, type CircuitNews, type LastFailure } from './circuit-board.js';
+import {
+  CircuitBoard,
+  type CircuitId,
+  type CircuitNews,
+  type LastFailure,
+  type Pass,
+} from './circuit-board.js';
 import { type FadingSums, type ModelNews, RecentAnswers } from './recent-answers.js';
-import { RELEASE_PROBE, SYNC, TAKE_PROBE } from './circuit-scripts.js';
+import { RELEASE_PROBE, RENEW_PROBE, SYNC, TAKE_PROBE } from './circuit-scripts.js';
 
 const PERIOD_MS = 500;
 /** What is out of the ordinary is told again this often, in case the store has lost it. */
 const RETELL_MS = 30_000;
-/** Probes are held this much longer than their call may last. */
+/** Other calls of the same process keep off this much longer than a probe may last. */
 const PROBE_GRACE_MS = 5_000;
+/** A dead worker's probe stands in the way for so long. Renew it several times in that span. */
+const PROBE_HOLD_MS = 15_000;
 
 const KEYS = ['circuits', 'circuits:changes'];
 
@@ -59,15 +67,19 @@ export class CircuitSync implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * True if the caller may make the one call that probes the circuit; it is then held for `leaseMs` and a bit. Asked once
-   * the circuit is half open.
+   * True if the caller may make the one call that probes the circuit, which lasts `timeoutMs` at most. The caller renews it
+   * until the call is over. Asked once the circuit is half open.
    */
-  async takeProbe(id: CircuitId, term: string, holder: string, leaseMs: number): Promise<boolean> {
-    const heldMs = leaseMs + PROBE_GRACE_MS;
+  async takeProbe(id: CircuitId, term: string, holder: string, timeoutMs: number): Promise<boolean> {
     // Before anything is waited for: the other calls of this process must not ask too.
-    this.board.markProbed(id, this.board.nowMs() + heldMs);
-    const answer = await this.store.run(TAKE_PROBE, [probeKey(id, term)], [holder, heldMs]);
+    this.board.markProbed(id, this.board.nowMs() + timeoutMs + PROBE_GRACE_MS);
+    const answer = await this.store.run(TAKE_PROBE, [probeKey(id, term)], [holder, PROBE_HOLD_MS]);
     return answer !== 0;
+  }
+
+  /** The probe is still under way. Never throws. */
+  async renewProbe({ id, term }: Pass, holder: string): Promise<void> {
+    await this.store.run(RENEW_PROBE, [probeKey(id, term)], [holder, PROBE_HOLD_MS]);
   }
 
   /** The probe told nothing: another call may take it. Never throws. */
