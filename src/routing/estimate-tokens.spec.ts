@@ -163,6 +163,40 @@ describe('the estimate of a request', () => {
       0,
       null,
     ],
+    [
+      'a film, which is no text',
+      user({ type: 'video_url', video_url: { url: `data:video/mp4;base64,${'A'.repeat(100_000)}` } }),
+      CHAT,
+      1_504,
+      0,
+      null,
+    ],
+    [
+      'a picture that a tool gave back',
+      {
+        input: [
+          {
+            type: 'computer_call_output',
+            output: {
+              type: 'computer_screenshot',
+              image_url: `data:image/png;base64,${'A'.repeat(100_000)}`,
+            },
+          },
+        ],
+      },
+      '/v1/responses',
+      1_500,
+      0,
+      null,
+    ],
+    [
+      'a picture that the model made before',
+      { input: [{ type: 'image_generation_call', id: 'ig_1', result: 'A'.repeat(100_000) }] },
+      '/v1/responses',
+      765,
+      0,
+      null,
+    ],
     ['a file that is only named', user({ type: 'file', file: { file_id: 'file-1' } }), CHAT, 2_004, 0, null],
     ['tokens instead of text, exactly', { prompt: Array(500).fill(7) }, '/v1/completions', 500, 500, null],
     [

@@ -151,12 +151,18 @@ class Prompt {
 
   /** Takes in any value; one of a list that was only sampled stands for several. `isSchema` if names of fields are read too. */
   take(value: unknown, standsFor: number, isSchema: boolean, depth = 0): void {
-    if (typeof value === 'string') this.texts.push({ text: value, standsFor });
+    if (typeof value === 'string') this.takeText(value, standsFor);
     else if (Array.isArray(value)) this.takeList(value, standsFor, isSchema, depth);
     else if (typeof value === 'object' && value !== null) {
       const part = value as JsonObject;
       if (isSchema || !this.takeMedium(part, standsFor)) this.takeFields(part, standsFor, isSchema, depth);
     } else if (isSchema && value !== undefined) this.guessed += standsFor;
+  }
+
+  /** A text, unless it is a file written as an address: a film, or what a later kind of part may hold. */
+  private takeText(text: string, standsFor: number): void {
+    if (DATA_URL.test(text.slice(0, LONGEST_HEAD))) this.guessed += standsFor * fileTokens(text);
+    else this.texts.push({ text, standsFor });
   }
 
   private takeList(list: readonly unknown[], standsFor: number, isSchema: boolean, depth: number): void {
@@ -205,11 +211,13 @@ class Prompt {
       case 'input_file':
       case 'document': {
         this.files += standsFor;
-        const bytes = bytesOf(fieldOf(part.file, 'file_data') ?? part.file_data);
-        this.guessed +=
-          standsFor * (bytes === 0 ? UNSEEN_FILE_TOKENS : Math.ceil(bytes / FILE_BYTES_PER_TOKEN));
+        this.guessed += standsFor * fileTokens(fieldOf(part.file, 'file_data') ?? part.file_data);
         return true;
       }
+      case 'image_generation_call': // Of an answer that is sent back; its `result` is base64.
+        this.images += standsFor;
+        this.guessed += standsFor * IMAGE_TOKENS;
+        return true;
       default:
         return false;
     }
@@ -227,6 +235,16 @@ const AUDIO_TOKENS_PER_SECOND = 20;
 const FILE_BYTES_PER_TOKEN = 50;
 /** Of a file that is only named. */
 const UNSEEN_FILE_TOKENS = 2_000;
+
+/** A file within a text: RFC 2397. */
+const DATA_URL = /^data:[^,]*;base64,/i;
+const LONGEST_HEAD = 200;
+
+/** What a file may take, from its base64; of one that is only named, what most may. */
+function fileTokens(base64: unknown): number {
+  const bytes = bytesOf(base64);
+  return bytes === 0 ? UNSEEN_FILE_TOKENS : Math.ceil(bytes / FILE_BYTES_PER_TOKEN);
+}
 
 /** The bytes of base64, with or without `data:` before it. */
 function bytesOf(value: unknown): number {
