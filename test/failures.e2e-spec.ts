@@ -192,7 +192,7 @@ describe('A model that refuses', () => {
     [403, 'unauthorized'],
     [404, 'model_not_found'],
     [408, 'timeout'],
-    [413, 'context_length_exceeded'],
+    [413, 'invalid_request'],
     [422, 'invalid_request'],
     [429, 'rate_limited'],
     [500, 'server_error'],

@@ -27,6 +27,11 @@ const FILTERED: Flaw = {
 };
 const REFUSED: Flaw = { class: 'refused', message: 'answered with a refusal' };
 const EMPTY: Flaw = { class: 'empty', message: 'answered without any content' };
+/** Mostly all tokens went into reasoning. The same limit would end the next call in the same way. */
+const CUT_TO_NOTHING: Flaw = {
+  class: 'truncated',
+  message: 'reached the token limit before it answered anything',
+};
 
 function checkChat(body: JsonObject): Flaw | null {
   const flaw = checkList(body, 'choices') ?? checkFinish(objectsOf(body.choices));
@@ -34,7 +39,13 @@ function checkChat(body: JsonObject): Flaw | null {
   const messages = objectsOf(body.choices).map((choice) => choice.message);
   // With several choices one that says something is enough.
   if (messages.some((message) => CONTENT_FIELDS.some((field) => isFilled(at(message, field))))) return null;
-  return messages.some((message) => isFilled(at(message, 'refusal'))) ? REFUSED : EMPTY;
+  if (messages.some((message) => isFilled(at(message, 'refusal')))) return REFUSED;
+  return objectsOf(body.choices).some(isCut) ? CUT_TO_NOTHING : EMPTY;
+}
+
+/** `model_length` is Mistral's word. */
+function isCut({ finish_reason: reason }: JsonObject): boolean {
+  return reason === 'length' || reason === 'model_length';
 }
 
 /** Where a chat message may carry what was asked for: text or parts, calls of tools, speech, pictures. */
@@ -59,14 +70,16 @@ function checkResponse(body: JsonObject): Flaw | null {
   if (body.status === 'failed' || body.status === 'cancelled') {
     return { class: 'server_error', message: `answered that the response has ${body.status}` };
   }
+  const isCutShort = at(body, 'incomplete_details', 'reason') === 'max_output_tokens';
+  const empty = body.status === 'incomplete' && isCutShort ? CUT_TO_NOTHING : EMPTY;
   const flaw = checkList(body, 'output');
-  if (flaw !== null) return flaw;
+  if (flaw !== null) return flaw.class === 'empty' ? empty : flaw;
   const items = objectsOf(body.output).filter((item) => item.type !== 'reasoning');
   if (items.some((item) => item.type !== 'message')) return null; // A call of a tool, a picture, …
   const parts = items.flatMap((item) => objectsOf(item.content));
   if (parts.some((part) => isFilled(part.text) || !['output_text', 'refusal'].includes(String(part.type))))
     return null;
-  return parts.some((part) => isFilled(part.refusal)) ? REFUSED : EMPTY;
+  return parts.some((part) => isFilled(part.refusal)) ? REFUSED : empty;
 }
 
 function checkList(body: JsonObject, field: string): Flaw | null {

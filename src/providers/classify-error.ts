@@ -21,6 +21,7 @@ export interface ErrorFacts {
 export function classifyError(status: number, facts: ErrorFacts): FailureClass {
   return (
     SURE_STATUSES[status] ??
+    (OVER_A_MINUTE.test(facts.message) ? 'invalid_request' : undefined) ??
     facts.codes.map((code) => CLASS_BY_CODE[code]).find((found) => found !== undefined) ??
     CLASS_BY_SENTENCE.find(([sentence]) => sentence.test(facts.message))?.[1] ??
     (status < 300 ? classifyInnerError(facts) : classifyStatus(status))
@@ -64,10 +65,13 @@ const SURE_STATUSES: Readonly<Record<number, FailureClass>> = {
   401: 'unauthorized',
   402: 'quota_exhausted',
   408: 'timeout',
-  // The request is too big for this model: no retry helps, but a model with more room may take it. Groq sends it with the code
-  // `rate_limit_exceeded` when one request alone is over the limit of a minute, which waiting does not heal either.
-  413: 'context_length_exceeded',
 };
+
+/**
+ * One request that alone is over the account's limit of a minute (OpenAI, Groq), although its code is `rate_limit_exceeded`: no
+ * waiting heals that. It says nothing of the model's window either, so models behind it need no larger one.
+ */
+const OVER_A_MINUTE = /^request too large for .{0,300}\b(?:TPM|tokens per min)/is;
 
 /** Statuses that are looked up last, when the body did not tell more. */
 const CLASS_BY_STATUS: Readonly<Record<number, FailureClass>> = {
@@ -75,6 +79,7 @@ const CLASS_BY_STATUS: Readonly<Record<number, FailureClass>> = {
   404: 'model_not_found',
   409: 'overloaded', // A lock was not had in time: not run, and heals by itself.
   410: 'model_not_found',
+  413: 'invalid_request', // Too many bytes for a server on the way, unless it speaks of tokens.
   429: 'rate_limited',
   498: 'overloaded', // Groq: no flex capacity.
   499: 'connection_lost',
@@ -112,7 +117,7 @@ const CODES_BY_CLASS: Partial<Record<FailureClass, readonly string[]>> = {
     'context_length_exceeded',
     'context_window_exceeded',
     'tokens_limit_reached',
-    'request_too_large',
+    '1261', // Z.ai
   ],
   content_filtered: [
     'content_filter',
@@ -124,12 +129,15 @@ const CODES_BY_CLASS: Partial<Record<FailureClass, readonly string[]>> = {
     'datainspectionfailed',
     'prohibited_content',
     'cyber_policy_violation',
+    '1301', // Z.ai
   ],
   model_not_found: [
     'model_not_found',
     'model_not_available', // Together
     'model_not_supported', // Hugging Face
     'model_decommissioned', // Groq
+    'model_permission_blocked_org', // Groq: of this model, so nothing is wrong with the key.
+    'model_permission_blocked_project',
     'invalid_model', // Mistral
     'unknown_model',
     'deploymentnotfound', // Azure
@@ -144,6 +152,7 @@ const CODES_BY_CLASS: Partial<Record<FailureClass, readonly string[]>> = {
     'exceeded_current_quota_error', // Moonshot
     'arrearage', // Alibaba
     '1113', // Z.ai, beside the type `rate_limit_error`
+    'allocationquota.freetieronly', // Alibaba
     'payment_required',
   ],
   unauthorized: [
@@ -152,6 +161,7 @@ const CODES_BY_CLASS: Partial<Record<FailureClass, readonly string[]>> = {
     'authentication_error',
     'permission_error',
     'account_deactivated',
+    'organization_restricted', // Groq
   ],
   rate_limited: [
     'rate_limit_exceeded',
@@ -178,6 +188,8 @@ const CODES_BY_CLASS: Partial<Record<FailureClass, readonly string[]>> = {
     'no_capacity',
     'slow_down', // OpenAI
   ],
+  // Groq: what the model wrote is not the JSON, or the call of a tool, that was asked for. The next draw may be.
+  schema_mismatch: ['json_validate_failed', 'tool_use_failed'],
   timeout: ['timeout', 'timeout_error', 'request_timeout', 'gateway_timeout', 'deadline_exceeded'],
 };
 
@@ -196,7 +208,8 @@ const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
     /insufficient (?:balance|credits?|funds|quota)|credit balance is too low|out of credits|余额不足/i,
     'quota_exhausted',
   ],
-  [/spending limit|used all available credits|failure to pay/i, 'quota_exhausted'],
+  [/spending limit|used all available credits|doesn't have any credits|failure to pay/i, 'quota_exhausted'],
+  [/out of call volume quota|^key limit exceeded/i, 'quota_exhausted'],
   [
     /exceeded your current quota|billing hard limit|requires more credits|specified api usage limits/i,
     'quota_exhausted',
@@ -217,11 +230,13 @@ const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
     /maximum prompt length|too many tokens: total number|exceeded model token limit|range of input length/i,
     'context_length_exceeded',
   ],
+  [/must have less than \d+ tokens|exceeds max length|context ?window ?exceeded/i, 'context_length_exceeded'],
   [/`?inputs`? tokens \+ `?max_new_tokens`?|reduce the length of the/i, 'context_length_exceeded'],
   [
     /content (?:management |usage )?polic(?:y|ies)|content filter|safety system|inappropriate content/i,
     'content_filtered',
   ],
+  [/content exists risk|violates usage guidelines/i, 'content_filtered'], // DeepSeek; xAI, with 403.
   [
     /(?:input|prompt|request) (?:was |has been )?(?:flagged|blocked)|requires moderation/i,
     'content_filtered',
@@ -234,6 +249,7 @@ const CLASS_BY_SENTENCE: readonly (readonly [RegExp, FailureClass])[] = [
     /no such model|unknown model|model not supported by provider|invalid model|not a valid model|unable to access .{0,40}model|no endpoints found/i,
     'model_not_found',
   ],
+  [/organization has been (?:disabled|restricted)/i, 'unauthorized'],
   [/api key (?:not valid|expired)|(?:incorrect|invalid|missing) api[ -_]?key/i, 'unauthorized'],
   [
     /overloaded|model busy|at capacity|capacity exceeded|no (?:healthy|available) (?:upstream|provider|instance)/i,

@@ -23,9 +23,24 @@ describe('a reply with 200', () => {
       'invalid_request',
     ],
     ['choices that are none', '{"choices":[null,7]}', 'empty'],
+    [
+      'reasoning up to the limit, and nothing else',
+      '{"choices":[{"message":{"content":"","reasoning":"Hm"},"finish_reason":"length"}]}',
+      'truncated',
+    ],
     ['choices that are no list', '{"choices":{"0":{}}}', 'malformed'],
   ])('and %s is %p', (_name, body, expected) => {
     expect(read(wire(200, body))).toMatchObject({ ok: false, class: expected });
+  });
+
+  test.each([
+    [{ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, 'truncated'],
+    [{ status: 'completed' }, 'empty'],
+  ])('and a response of %j with nothing but reasoning is %s', (fields, expected) => {
+    for (const output of [[], [{ type: 'reasoning', summary: [] }]]) {
+      const reply = wire(200, JSON.stringify({ ...fields, output }));
+      expect(read(reply, '/v1/responses')).toMatchObject({ ok: false, class: expected });
+    }
   });
 
   test('is kept byte for byte, whatever its content type says', () => {
@@ -33,6 +48,34 @@ describe('a reply with 200', () => {
       '{ "choices" : [{"message":{"content":"\\u00fc ü \\ud83d\\ude00", "x":1.0}}],\n "n": 12345678901234567890 }';
     expect(read(wire(200, body, { 'content-type': 'text/plain' }))).toMatchObject({ ok: true, body });
   });
+});
+
+test.each<[string, object, number | null]>([
+  ['OpenRouter says it', { cost: 0.002 }, 0.002],
+  [
+    'OpenRouter says it, with what it paid itself',
+    { cost: 0.002, is_byok: false, cost_details: { upstream_inference_cost: 0.002 } },
+    0.002,
+  ],
+  [
+    'OpenRouter used a key of the caller, which is billed beside its fee',
+    { cost: 0.0001, is_byok: true, cost_details: { upstream_inference_cost: 0.002 } },
+    0.0021,
+  ],
+  ['nobody says what that key is billed', { cost: 0.0001, is_byok: true }, null],
+  ['DeepInfra says it', { estimated_cost: 0.003 }, 0.003],
+  [
+    'Perplexity says it, with its searches',
+    { cost: { input_tokens_cost: 0.001, request_cost: 0.005, total_cost: 0.006 } },
+    0.006,
+  ],
+  ['it is no number', { cost: '1', estimated_cost: -1 }, null],
+])('the cost of a call is known where %s', (_name, usage, expected) => {
+  const body = { choices: [{ message: { content: 'Hi' } }], usage: { prompt_tokens: 1, ...usage } };
+  const { statedCostUsd } = read(wire(200, JSON.stringify(body)));
+  expect(statedCostUsd === null ? null : Math.round(statedCostUsd * 1e6)).toBe(
+    expected === null ? null : expected * 1e6,
+  );
 });
 
 describe('usage', () => {

@@ -109,10 +109,21 @@ function countAt(usage: unknown, ...paths: readonly (readonly string[])[]): numb
   return null;
 }
 
-/** What OpenRouter (`cost`) and DeepInfra (`estimated_cost`) say that the call cost, in US dollars. */
+/**
+ * What OpenRouter (`cost`), Perplexity (`cost.total_cost`, with its searches) and DeepInfra (`estimated_cost`) say that the call
+ * cost, in US dollars. With a key of the caller's own at OpenRouter, `cost` is its fee alone; what that key is billed is beside it.
+ */
 function toStatedCost(body: unknown): number | null {
-  const stated = at(body, 'usage', 'cost') ?? at(body, 'usage', 'estimated_cost');
-  return typeof stated === 'number' && stated >= 0 && stated < 1e6 ? stated : null;
+  const usage = at(body, 'usage');
+  const cost = toUsd(at(usage, 'cost')) ?? toUsd(at(usage, 'cost', 'total_cost'));
+  if (cost === null) return toUsd(at(usage, 'estimated_cost'));
+  if (at(usage, 'is_byok') !== true) return cost;
+  const billed = toUsd(at(usage, 'cost_details', 'upstream_inference_cost'));
+  return billed === null ? null : cost + billed;
+}
+
+function toUsd(value: unknown): number | null {
+  return typeof value === 'number' && value >= 0 && value < 1e6 ? value : null;
 }
 
 function isFilled(value: unknown): boolean {

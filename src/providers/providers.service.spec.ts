@@ -169,7 +169,7 @@ describe('a failure on the wire', () => {
     ['403', does.fail(403), { class: 'unauthorized', httpStatus: 403 }],
     ['404', does.fail(404), { class: 'model_not_found', httpStatus: 404 }],
     ['408', does.fail(408), { class: 'timeout', httpStatus: 408 }],
-    ['413', does.fail(413), { class: 'context_length_exceeded', httpStatus: 413 }],
+    ['413', does.fail(413), { class: 'invalid_request', httpStatus: 413 }],
     ['422', does.fail(422), { class: 'invalid_request', httpStatus: 422 }],
     ['429', does.fail(429), { class: 'rate_limited', httpStatus: 429, retryAfterMs: null }],
     [

@@ -85,7 +85,7 @@ const CLASS_OF_STATUS = [
   [408, 'timeout'],
   [409, 'overloaded'],
   [410, 'model_not_found'],
-  [413, 'context_length_exceeded'],
+  [413, 'invalid_request'],
   [415, 'invalid_request'],
   [418, 'invalid_request'],
   [422, 'invalid_request'],
