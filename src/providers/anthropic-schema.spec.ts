@@ -14,6 +14,17 @@ test.each<[string, JsonObject, JsonObject]>([
     { type: 'integer', description: 'Age', minimum: 0, exclusiveMaximum: 150 },
     { type: 'integer', description: 'Age\nminimum: 0; exclusive maximum: 150.' },
   ],
+  [
+    'rules that every value meets are left out',
+    { type: 'integer', minimum: -9007199254740991, maximum: 9007199254740991 },
+    { type: 'integer' },
+  ],
+  [
+    'other rules that every value meets are left out',
+    { minLength: 0, minItems: 0, minProperties: 0, uniqueItems: false },
+    {},
+  ],
+  ['one item at least is kept', { type: 'array', minItems: 1 }, { type: 'array', minItems: 1 }],
   ['a known format is kept', { type: 'string', format: 'date' }, { type: 'string', format: 'date' }],
   [
     'another format becomes words',
@@ -73,6 +84,15 @@ test.each(['minimum', 'maxLength', 'pattern', 'uniqueItems'])(
     );
   },
 );
+
+test('a strict schema as Zod writes it is taken', () => {
+  const whole = { type: 'integer', minimum: -9007199254740991, maximum: 9007199254740991 };
+  const schema = { ...closed, properties: { a: whole, b: { type: 'array', items: whole, minItems: 1 } } };
+  expect(toAnthropicSchema(schema, true)).toEqual({
+    ...closed,
+    properties: { a: { type: 'integer' }, b: { type: 'array', items: { type: 'integer' }, minItems: 1 } },
+  });
+});
 
 test('the work grows with the size of a schema, however its definitions build on each other', () => {
   const chainOf = (length: number): JsonObject => {

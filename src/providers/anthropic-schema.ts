@@ -66,7 +66,8 @@ function toNode(node: unknown, walk: Walk): JsonObject {
   let written: JsonObject = {};
   for (const [keyword, value] of Object.entries(node)) {
     const nested = Object.hasOwn(NESTED, keyword) ? NESTED[keyword] : undefined;
-    if (KEPT.includes(keyword)) written = { ...written, [keyword]: value };
+    if (isNoRule(keyword, value)) continue;
+    if (KEPT.includes(keyword) || isEnforced(keyword, value)) written = { ...written, [keyword]: value };
     else if (nested !== undefined) written = { ...written, ...nested(value, walk) };
     else if (keyword === 'format' && FORMATS.includes(String(value))) written = { ...written, format: value };
     else if (keyword === 'format' || UNENFORCED.includes(keyword)) told.push(tell(keyword, value, walk));
@@ -84,6 +85,19 @@ function toNode(node: unknown, walk: Walk): JsonObject {
     };
   }
   return isObjectSchema(node) ? { ...written, ...close(node, walk) } : written;
+}
+
+/** True for a rule that every value meets. Zod writes the last two for each whole number. */
+function isNoRule(keyword: string, value: unknown): boolean {
+  if (keyword === 'uniqueItems') return value === false;
+  if (keyword === 'minimum') return typeof value === 'number' && value <= Number.MIN_SAFE_INTEGER;
+  if (keyword === 'maximum') return typeof value === 'number' && value >= Number.MAX_SAFE_INTEGER;
+  return ['minLength', 'minItems', 'minProperties'].includes(keyword) && value === 0;
+}
+
+/** At least one item is the one rule on lengths that is enforced there. */
+function isEnforced(keyword: string, value: unknown): boolean {
+  return keyword === 'minItems' && value === 1;
 }
 
 function isObjectSchema({ type, properties }: JsonObject): boolean {

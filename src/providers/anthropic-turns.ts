@@ -93,7 +93,7 @@ function toContent(parts: readonly Part[]): JsonObject[] {
   return parts.flatMap((part) => {
     switch (part.type) {
       case 'text':
-        return part.text === '' ? [] : { type: 'text', text: part.text }; // Empty texts are refused.
+        return part.text.trim() === '' ? [] : { type: 'text', text: part.text }; // Blank texts are refused.
       case 'image':
         return { type: 'image', source: toSource(part.source) };
       case 'file': {

@@ -39,6 +39,32 @@ test.each(['/v1/completions', '/v1/embeddings', '/v1/responses'] as const)(
   },
 );
 
+test('blank texts, which Anthropic refuses, are left out', () => {
+  const messages = [
+    { role: 'system', content: '' },
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: ' ' },
+        { type: 'text', text: 'Hi' },
+      ],
+    },
+    {
+      role: 'assistant',
+      content: '\n\n',
+      tool_calls: [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } }],
+    },
+    { role: 'tool', tool_call_id: 'c1', content: '1' },
+  ];
+  const body = write({ messages });
+  expect(body).not.toHaveProperty('system');
+  expect(body.messages).toEqual([
+    { role: 'user', content: [{ type: 'text', text: 'Hi' }] },
+    { role: 'assistant', content: [{ type: 'tool_use', id: 'c1', name: 'f', input: {} }] },
+    { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c1', content: '1' }] },
+  ]);
+});
+
 test('what is not carried is told in one sentence', () => {
   expect(anthropicAdapter.whyNot(CHAT, { messages: [ask], n: 3 })).toBe(
     "Anthropic's API cannot carry this request: it gives one answer to a request (`n` is 3).",

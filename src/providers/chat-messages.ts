@@ -58,8 +58,10 @@ export function readMessages(body: BodyFields): Conversation {
     const turn = readTurn(message, callNames);
     message.end();
     if (turn?.role === 'assistant') for (const call of turn.toolCalls) callNames.set(call.id, call.name);
-    if (turn?.role === 'system' && turns.length === 0) instructions.push(turn.text);
-    else if (turn !== null) turns.push(turn);
+    // Some refuse blank words of the system, and nothing is lost without them.
+    if (turn === null || (turn.role === 'system' && turn.text.trim() === '')) continue;
+    if (turn.role === 'system' && turns.length === 0) instructions.push(turn.text);
+    else turns.push(turn);
   }
   if (turns.length === 0) body.problem('messages', 'has no message of a user');
   return { instructions, turns };
@@ -79,6 +81,9 @@ function readTurn(message: BodyFields, callNames: ReadonlyMap<string, string>): 
       const callId = message.text('tool_call_id') ?? '';
       const name = callNames.get(callId);
       if (name === undefined) message.problem('tool_call_id', 'answers no call that was made before');
+      // Left over from older clients, which named the function once more.
+      if (message.text('name') !== name && message.has('name'))
+        message.problem('name', 'is not the function that was called');
       return { role, callId, name: name ?? '', parts: readParts(message) };
     }
     default:
@@ -94,7 +99,7 @@ function readAssistant(message: BodyFields): Turn {
   const annotations = message.has('annotations') ? message.objects('annotations') : [];
   if (annotations.length > 0) message.problem('annotations', 'cannot be translated');
   // Reasoning is not said again: it is not part of the conversation, and providers that want it back sign it, in `extra`.
-  message.ignore(['reasoning_content', 'reasoning']);
+  message.ignore(['reasoning_content', 'reasoning', 'reasoning_details']);
   // A refusal is what the model said in that turn.
   const texts = [...readTexts(message), ...(refusal === null ? [] : [refusal])];
   return { role: 'assistant', texts, toolCalls, extra: message.json('extra_content') };
@@ -201,7 +206,9 @@ function readSource(url: string): MediaSource | null {
   const comma = url.indexOf(',');
   const head = url.slice(0, Math.max(0, comma));
   if (!/^data:[^,]*;base64$/i.test(head)) return null;
-  const mediaType = head.slice('data:'.length).split(';')[0]?.toLowerCase() ?? '';
+  const written = head.slice('data:'.length).split(';')[0]?.toLowerCase() ?? '';
+  // No registered name, but a common one, and OpenAI takes it.
+  const mediaType = written === 'image/jpg' ? 'image/jpeg' : written;
   const data = url.slice(comma + 1);
   return mediaType === '' || data === '' ? null : { type: 'base64', mediaType, data };
 }

@@ -88,6 +88,11 @@ test.each<[string, readonly unknown[], Partial<ChatRequest>]>([
     { instructions: ['A', 'B'] },
   ],
   [
+    'blank words of the system',
+    [{ role: 'system', content: '' }, ask, { role: 'system', content: ' \n' }],
+    {},
+  ],
+  [
     'words of the system later on',
     [ask, { role: 'system', content: 'A' }],
     { turns: [NOTHING.turns[0] as never, { role: 'system', text: 'A' }] },
@@ -97,7 +102,7 @@ test.each<[string, readonly unknown[], Partial<ChatRequest>]>([
     [
       ask,
       { role: 'assistant', content: null, tool_calls: [call], refusal: null, annotations: [] },
-      { role: 'tool', tool_call_id: 'c1', content: '42' },
+      { role: 'tool', tool_call_id: 'c1', name: 'f', content: '42' },
     ],
     {
       turns: [
@@ -119,6 +124,7 @@ test.each<[string, readonly unknown[], Partial<ChatRequest>]>([
       {
         role: 'assistant',
         reasoning_content: 'Hm.',
+        reasoning_details: [{ type: 'reasoning.text', text: 'Hm.' }],
         extra_content: { x: 1 },
         tool_calls: [{ ...call, extra_content: { x: 2 }, function: { name: 'f', arguments: '' } }],
       },
@@ -143,6 +149,7 @@ test.each<[string, readonly unknown[], Partial<ChatRequest>]>([
         content: [
           { type: 'image_url', image_url: { url: 'https://x.test/a.png', detail: 'low' } },
           { type: 'image_url', image_url: { url: PNG } },
+          { type: 'image_url', image_url: { url: 'data:image/jpg;charset=utf-8;base64,/9j/' } },
           { type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } },
           { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,JVBERi0=' } },
         ],
@@ -157,6 +164,11 @@ test.each<[string, readonly unknown[], Partial<ChatRequest>]>([
             {
               type: 'image',
               source: { type: 'base64', mediaType: 'image/png', data: 'iVBORw0KGgo=' },
+              detail: 'auto',
+            },
+            {
+              type: 'image',
+              source: { type: 'base64', mediaType: 'image/jpeg', data: '/9j/' },
               detail: 'auto',
             },
             { type: 'audio', format: 'wav', data: 'UklGRg==' },
@@ -192,6 +204,15 @@ test.each<[string, JsonObject]>([
   ['`messages[0].content[0].file.file_data`', bodyOf({ type: 'file', file: { file_data: 'JVBERi0=' } })],
   ['`messages[0].content[0].input_audio`', bodyOf({ type: 'input_audio' })],
   ['`messages[1].tool_call_id`', { messages: [ask, { role: 'tool', tool_call_id: 'c9', content: 'x' }] }],
+  [
+    '`messages[1].name` is not the function',
+    {
+      messages: [
+        { role: 'assistant', tool_calls: [call] },
+        { role: 'tool', tool_call_id: 'c1', name: 'g', content: 'x' },
+      ],
+    },
+  ],
   [
     '`messages[0].tool_calls[0].function.arguments` is not a JSON object',
     {

@@ -4,7 +4,7 @@
  */
 import { whyNotOthers, type ChatRequest, type FunctionTool } from './chat-request.js';
 import { toContents, whyNotTurns } from './gemini-contents.js';
-import { findUnkept, withoutConst } from './gemini-schema.js';
+import { findUnkept, toKnownWords } from './gemini-schema.js';
 import type { JsonObject } from './json.js';
 
 /** What of a request Gemini has no place for; null if it can take all of it. */
@@ -69,7 +69,7 @@ function toResponseFormat(format: ChatRequest['format']): JsonObject {
   const responseMimeType = 'application/json';
   if (format.type === 'json_object') return { responseMimeType };
   const { description } = format;
-  const schema = withoutConst(format.schema);
+  const schema = toKnownWords(format.schema);
   // The description of the format has no place of its own; a schema has one.
   return { responseMimeType, responseJsonSchema: description === null ? schema : { description, ...schema } };
 }
@@ -78,7 +78,7 @@ function toDeclaration({ name, description, parameters }: FunctionTool): JsonObj
   return {
     name,
     description: description ?? '', // Gemini wants one.
-    ...(parameters === null ? {} : { parametersJsonSchema: withoutConst(parameters) }),
+    ...(parameters === null ? {} : { parametersJsonSchema: toKnownWords(parameters) }),
   };
 }
 
@@ -107,7 +107,7 @@ function whyNotSchemas({ format, tools }: ChatRequest): string | null {
     ),
   ];
   const unkept = exact
-    .map(({ path, schema }) => findUnkept(withoutConst(schema), path))
+    .map(({ path, schema }) => findUnkept(toKnownWords(schema), path))
     .find((found) => found !== null);
   return unkept === undefined ? null : `\`${unkept}\` is not kept to there, and the schema is \`strict\``;
 }

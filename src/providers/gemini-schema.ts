@@ -20,11 +20,21 @@ export function findUnkept(schema: JsonObject, path: string): string | null {
   return null;
 }
 
-/** A copy in which each `const` is the `enum` of one that Gemini knows; all else is left as it is. */
-export function withoutConst(schema: JsonObject): JsonObject {
+/**
+ * A copy in the words that Gemini knows: each `const` is the `enum` of one, and the `definitions` of older drafts, which Zod
+ * writes, are `$defs`. All else is left as it is.
+ */
+export function toKnownWords(schema: JsonObject): JsonObject {
+  return reworded(schema, 'definitions' in schema && !('$defs' in schema));
+}
+
+function reworded(schema: JsonObject, isOld: boolean): JsonObject {
+  const convert = (value: unknown) => (isObject(value) ? reworded(value, isOld) : value);
   return Object.fromEntries(
-    Object.entries(schema).map(([keyword, value]) => {
+    Object.entries(schema).map(([written, value]) => {
+      const keyword = isOld && written === 'definitions' ? '$defs' : written;
       if (keyword === 'const' && isTextOrNumber(value) && !('enum' in schema)) return ['enum', [value]];
+      if (isOld && keyword === '$ref') return [keyword, String(value).replace(OLD_REF, '#/$defs/')];
       if (LISTS.has(keyword) && Array.isArray(value)) return [keyword, value.map(convert)];
       if (MAPS.has(keyword) && isObject(value)) {
         return [
@@ -37,9 +47,7 @@ export function withoutConst(schema: JsonObject): JsonObject {
   );
 }
 
-function convert(value: unknown): unknown {
-  return isObject(value) ? withoutConst(value) : value;
-}
+const OLD_REF = /^#\/definitions\//;
 
 /** Where schemas lie within a schema. */
 const LISTS = new Set(['anyOf', 'oneOf', 'prefixItems']);

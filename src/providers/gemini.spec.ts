@@ -170,7 +170,25 @@ describe('a schema', () => {
     });
   });
 
+  test('says the definitions of older drafts in the words of the newer one', () => {
+    const body = format(
+      {
+        $ref: '#/definitions/a',
+        definitions: { a: { properties: { definitions: { $ref: '#/definitions/b' } } }, b: { const: 1 } },
+      },
+      true,
+    );
+    expect(geminiAdapter.whyNot('/v1/chat/completions', body)).toBeNull();
+    expect(wire('gemini-2.5-flash', body).body.generationConfig).toMatchObject({
+      responseJsonSchema: {
+        $ref: '#/$defs/a',
+        $defs: { a: { properties: { definitions: { $ref: '#/$defs/b' } } }, b: { enum: [1] } },
+      },
+    });
+  });
+
   test.each([
+    [{ $defs: {}, definitions: {} }, 'definitions'],
     [{ properties: { a: { pattern: '^x' } } }, 'properties.a.pattern'],
     [{ allOf: [{ type: 'string' }] }, 'allOf'],
     [{ items: { multipleOf: 2 } }, 'items.multipleOf'],
