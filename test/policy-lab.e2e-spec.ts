@@ -1,4 +1,5 @@
 /** The policy lab over REST: versions told apart, jobs played without a call, and what became of the real ones in figures. */
+import { Client } from 'pg';
 import { toUuid } from '../src/storage/ids.js';
 import type { Reply } from './support/baton-client.js';
 import { ScriptedUpstream } from './support/scripted-upstream.js';
@@ -540,6 +541,36 @@ describe('The figures of a policy', () => {
     expect(await totalOf(`created_after=0&created_before=${created_at}`)).toBe(0);
     await baton.request('DELETE', '/v1/policies/timed');
     expect(await totalOf(`created_after=${created_at - 1}`)).toBe(1);
+  });
+
+  it('are counted for a few at once, and hold nobody else up', async () => {
+    const asked: Promise<void>[] = [];
+    const client = new Client({ connectionString: baton.database.url });
+    await client.connect();
+    try {
+      await client.query('begin');
+      await client.query('lock table attempts in access exclusive mode');
+      // Two are counted, ten wait, and the others are told to come again; none of them can end before the lock does.
+      const replies: Reply[] = [];
+      const allRefused = new Promise<void>((resolve) => {
+        for (let count = 0; count < 30; count++) {
+          asked.push(
+            baton.request('GET', '/v1/policies/fixed/stats').then((reply) => {
+              if (replies.push(reply) === 18) resolve();
+            }),
+          );
+        }
+      });
+      await allRefused;
+      for (const reply of replies) expect(refusal(reply)).toMatchObject({ status: 503, code: 'overloaded' });
+      expect(replies[0]?.headers.get('retry-after')).toBe('10');
+      expect((await baton.request('GET', '/v1/policies/fixed')).status).toBe(200);
+      await client.query('rollback');
+      await Promise.all(asked);
+      expect(replies.slice(18).map(({ status }) => status)).toEqual(Array.from({ length: 12 }, () => 200));
+    } finally {
+      await client.end();
+    }
   });
 
   it.each([

@@ -9,8 +9,12 @@ import {
   PolicyStatsRepository,
   type StatsScope,
 } from './policy-stats.repository.js';
+import { Turns } from './turns.js';
 
 const ONE_DAY_SECONDS = 86_400;
+const MOST_COUNTS_AT_ONCE = 2;
+const MOST_COUNTS_WAITING = 10;
+const BUSY_SECONDS = 10;
 
 /** What narrows the figures; null for what the caller does not say. Times are Unix seconds. */
 export interface StatsQuery {
@@ -22,12 +26,15 @@ export interface StatsQuery {
 /** What became of a policy's jobs: who served them, how fast, at which cost, and what failed. */
 @Injectable()
 export class PolicyStatsService {
+  /** A count may hold a connection for long, and those that jobs need are few. */
+  private readonly turns = new Turns(MOST_COUNTS_AT_ONCE, MOST_COUNTS_WAITING);
+
   constructor(
     private readonly stats: PolicyStatsRepository,
     private readonly policies: PoliciesService,
   ) {}
 
-  /** Of the last 24 hours, or the 24 before `createdBefore`. Throws an ApiError for a policy that never was, and for a wrong or too long time. */
+  /** Of the last 24 hours, or the 24 before `createdBefore`. Throws an ApiError for a policy that never was, for a wrong or too long time, and when too many ask. */
   async read(projectId: string, name: string, query: StatsQuery): Promise<PolicyStatsDto> {
     const { version, createdBefore } = query;
     const untilSeconds = createdBefore ?? Math.floor(Date.now() / 1000);
@@ -44,7 +51,16 @@ export class PolicyStatsService {
   }
 
   private async count(scope: StatsScope): Promise<PolicyStatsDto> {
-    const rows = await this.stats.count(scope);
+    if (this.turns.isFull) {
+      throw new ApiError(
+        'overloaded',
+        'Too many figures are being counted just now. Try again in a moment.',
+        {
+          retryAfterSeconds: BUSY_SECONDS,
+        },
+      );
+    }
+    const rows = await this.turns.take(() => this.stats.count(scope));
     if (rows === null) {
       throw new ApiError(
         'invalid_value',
