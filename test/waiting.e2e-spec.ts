@@ -89,6 +89,8 @@ describe('A batch of patient jobs at a model with two places', () => {
     expect(ended.every((job) => job.status === 'completed')).toBe(true);
     // Each gap is one call of 300 ms and the waking; a wait that was only slept out would be a second or more.
     expect(gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)]).toBeLessThan(800);
+    // Called for a place that is not there, they would come back hundreds of times.
+    expect(Math.max(...ended.map((job) => job.attempt_count))).toBeLessThan(12);
   });
 });
 

@@ -156,3 +156,31 @@ test('the metric tells of what is open now, also where nobody calls any more', a
   nowMs += 5_000;
   expect(await line()).toBe('0');
 });
+
+test('who waits for a place among calls at once is called when one comes free, and not before', async () => {
+  const { admission } = start({ limits: { concurrency: 2 } });
+  const called: number[] = [];
+  admission.onRoom((_, room) => Promise.resolve(void called.push(room)).then(() => room));
+  const [first] = await many(admission, 2);
+  for (const refused of await many(admission, 5)) {
+    if (!refused.ok && refused.parkOn) admission.park(refused.parkOn);
+  }
+  expect(called).toEqual([]);
+  admission.settle(permitOf(first as Admission), result('ok'));
+  expect(called).toEqual([1]);
+});
+
+test('the end of a call of another model calls nobody, unless they share a limit', async () => {
+  const { admission } = start({});
+  const called: string[] = [];
+  admission.onRoom((model) => Promise.resolve(called.push(model)));
+  admission.park({ model: 'p/waited-for', since: 0 });
+  await calls(admission, 'ok', 3);
+  expect(called).toEqual([]);
+
+  const limited = start({ limits: { concurrency: 1 } }).admission;
+  limited.onRoom((model) => Promise.resolve(called.push(model)));
+  limited.park({ model: 'p/waited-for', since: 0 });
+  await calls(limited, 'ok', 1);
+  expect(called).toEqual(['p/waited-for']);
+});

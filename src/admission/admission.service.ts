@@ -9,16 +9,17 @@ import type { CallResult } from '../routing/call-result.js';
 import { MODEL_RULES, verdictOf } from '../routing/circuit-rules.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { AdaptiveLimits } from './adaptive-limits.js';
-import { circuitsOf, keysOf, limitsOf, type Target, targetOf } from './call-target.js';
-import { CircuitBoard, type CircuitChange, type CircuitId, type Pass } from './circuit-board.js';
+import { borneName, circuitsOf, keysOf, limitsOf, type Target, targetOf } from './call-target.js';
+import { CircuitBoard, type CircuitId, type Pass } from './circuit-board.js';
 import { CircuitSync } from './circuit-sync.js';
 import { KeyRing } from './key-ring.js';
 import { tokensToTake, tokensUsed } from './call-tokens.js';
 import type { Granted, NamedLimits } from './limiter.js';
 import { RecentAnswers } from './recent-answers.js';
 import { capRefusal, circuitRefusal, limitRefusal, type Refusal, soonest } from './refusal.js';
-import { RoomBell, type RoomListener } from './room-bell.js';
+import type { RoomListener, WaitingPlace } from './room-bell.js';
 import { SharedLimiter } from './shared-limiter.js';
+import { WaitingRoom } from './waiting-room.js';
 
 /** One call that somebody wants to make. */
 export interface Ask {
@@ -43,7 +44,7 @@ export type Admission =
       readonly message: string;
       readonly retryAfterMs: number;
       /** Where to wait for room, see {@link AdmissionService.park}; null where the time alone says when to come back. */
-      readonly parkOn: string | null;
+      readonly parkOn: WaitingPlace | null;
     };
 
 /** What was taken for one call. Whoever has one gives it to `settle` or `cancel`. */
@@ -70,7 +71,7 @@ const PROBED_ELSEWHERE_MS = 1_000;
 export class AdmissionService implements OnApplicationShutdown {
   private readonly adaptive = new AdaptiveLimits();
   private readonly keys = new KeyRing();
-  private readonly bell = new RoomBell();
+  private readonly room: WaitingRoom;
   private readonly held = new Set<Permit>();
   private readonly renewing: NodeJS.Timeout;
 
@@ -82,7 +83,7 @@ export class AdmissionService implements OnApplicationShutdown {
     private readonly limiter: SharedLimiter,
     private readonly metrics: MetricsService,
   ) {
-    board.onChange((change) => this.onCircuitChange(change));
+    this.room = new WaitingRoom(config, board, this.adaptive, limiter);
     this.renewing = setInterval(() => this.renew(), RENEW_MS).unref();
   }
 
@@ -100,6 +101,7 @@ export class AdmissionService implements OnApplicationShutdown {
       const sinceMs = performance.now();
       return this.admitted({ ask, keyId: null, sinceMs, passes: [], begun: null, granted: null });
     }
+    const since = this.room.bell.now();
     const refusals: Refusal[] = [];
     const keyIds = keysOf(target.provider);
     for (const keyId of this.keys.order(ask.model, keyIds, ask.avoidKeyIds)) {
@@ -107,7 +109,7 @@ export class AdmissionService implements OnApplicationShutdown {
       if ('ok' in answer) return answer;
       refusals.push(answer);
     }
-    return this.refused(ask, target, refusals);
+    return this.refused({ model: ask.model, since }, target, refusals);
   }
 
   /**
@@ -121,7 +123,7 @@ export class AdmissionService implements OnApplicationShutdown {
     if (permit.granted)
       void this.limiter.giveBack(permit.granted, tokensUsed(permit.granted.demand.tokens, result));
     this.learn(permit, told);
-    this.ringFor(permit.ask.model);
+    this.room.freed(permit.ask.model, permit.keyId);
   }
 
   /** The call was not made: everything goes back. Never throws; a second time does nothing. */
@@ -129,18 +131,17 @@ export class AdmissionService implements OnApplicationShutdown {
     if (!this.held.delete(permit)) return;
     this.release(permit, null);
     if (permit.granted) void this.limiter.giveBack(permit.granted, null);
-    this.ringFor(permit.ask.model);
+    this.room.freed(permit.ask.model, permit.keyId);
   }
 
   /** Who calls those that were refused with this `parkOn` when `room` of them may come, and answers how many came. */
   onRoom(listener: RoomListener): void {
-    this.bell.onRoom(listener);
+    this.room.bell.onRoom(listener);
   }
 
-  /** One that was refused waits there now, and can be called; there may be room already. */
-  park(parkOn: string): void {
-    this.bell.park(parkOn);
-    this.bell.ring(parkOn, this.roomAt(parkOn));
+  /** One that was refused waits there now, and can be called. */
+  park(parkOn: WaitingPlace): void {
+    this.room.bell.park(parkOn);
   }
 
   /** How long it takes to get a good answer of the model of late, in milliseconds; null if too little is known. */
@@ -152,23 +153,6 @@ export class AdmissionService implements OnApplicationShutdown {
   borneAtOnce(model: string, keyId: string | null): number | null {
     const cap = this.adaptive.cap(borneName(model, keyId));
     return cap === Infinity ? null : cap;
-  }
-
-  /** How many more calls may be made of a model now, with all its keys; Infinity for any number; one where nothing but the config's limits is in the way. */
-  private roomAt(model: string): number {
-    const target = targetOf(this.config, model);
-    if (target === null) return 0;
-    const rooms = keysOf(target.provider).map((keyId) => {
-      const circuits = circuitsOf(target, keyId);
-      if (circuits.length === 0) return Infinity;
-      const borne = this.adaptive.room(borneName(model, keyId));
-      return Math.min(borne, ...circuits.map((id) => this.board.room(id)));
-    });
-    const isLimited = keysOf(target.provider).some(
-      (keyId) => limitsOf(this.config, target, keyId).length > 0,
-    );
-    const room = rooms.reduce((sum, each) => sum + each, 0);
-    return isLimited ? Math.min(1, room) : room;
   }
 
   private async tryKey(ask: Ask, target: Target, keyId: string | null): Promise<Admission | Refusal> {
@@ -226,12 +210,12 @@ export class AdmissionService implements OnApplicationShutdown {
     return { ok: true, keyId: permit.keyId, permit };
   }
 
-  private refused(ask: Ask, target: Target, refusals: readonly Refusal[]): Admission {
+  private refused(place: WaitingPlace, target: Target, refusals: readonly Refusal[]): Admission {
     const refusal = soonest(refusals);
     if (!refusal) throw new Error(`${target.provider.name} has neither keys nor none`);
     const { class: why, message, retryAfterMs, isRung } = refusal;
     this.metrics.refusals.inc({ provider: target.provider.name, class: why });
-    return { ok: false, class: why, message, retryAfterMs, parkOn: isRung ? ask.model : null };
+    return { ok: false, class: why, message, retryAfterMs, parkOn: isRung ? place : null };
   }
 
   private release({ ask, keyId, passes, begun }: Permit, result: CallResult | null): void {
@@ -257,23 +241,11 @@ export class AdmissionService implements OnApplicationShutdown {
     }
   }
 
-  private onCircuitChange({ after }: CircuitChange): void {
-    const { provider, model } = after.id;
-    if (after.state !== 'closed') return;
-    for (const each of model === null ? this.bell.waitedFor(provider) : [`${provider}/${model}`]) {
-      this.bell.ring(each, this.roomAt(each));
-    }
-  }
-
-  /** A call of this model has ended: there may be room for those who wait for it, or for another model with its key. */
-  private ringFor(model: string): void {
-    const target = targetOf(this.config, model);
-    if (target === null) return;
-    for (const each of this.bell.waitedFor(target.provider.name)) this.bell.ring(each, this.roomAt(each));
-  }
-
   private line(model: string): { waiting: number; meanMs: number | null } {
-    return { waiting: this.bell.waiting(model), meanMs: this.answers.meanMsOf(model, this.board.nowMs()) };
+    return {
+      waiting: this.room.bell.waiting(model),
+      meanMs: this.answers.meanMsOf(model, this.board.nowMs()),
+    };
   }
 
   private renew(): void {
@@ -282,8 +254,4 @@ export class AdmissionService implements OnApplicationShutdown {
       for (const pass of passes) if (pass.isProbe) void this.sync.renewProbe(pass, ask.attemptId);
     }
   }
-}
-
-function borneName(model: string, keyId: string | null): string {
-  return `${keyId ?? ''} ${model}`;
 }

@@ -49,3 +49,8 @@ export function limitsOf(config: AppConfig, target: Target, keyId: string | null
     ...(ofModel ? [{ name: `${key}/${name}`, limits: ofModel }] : []),
   ];
 }
+
+/** By which name it is known how many calls at once the model bears with the key. */
+export function borneName(model: string, keyId: string | null): string {
+  return `${keyId ?? ''} ${model}`;
+}

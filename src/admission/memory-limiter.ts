@@ -51,6 +51,15 @@ export class MemoryLimiter implements Limiter {
     return Promise.resolve();
   }
 
+  /** How many more calls at once may begin; Infinity where that is not limited. */
+  roomFor(limits: readonly NamedLimits[]): number {
+    const nowMs = this.nowMs();
+    const counters = limits.flatMap((named) => this.countersOf(named).map(({ counter }) => counter));
+    return Math.min(
+      ...counters.map((counter) => (counter instanceof Slots ? counter.room(nowMs) : Infinity)),
+    );
+  }
+
   private checks(demand: Demand): Check[] {
     return demand.limits.flatMap((named) =>
       this.countersOf(named).map((each) => ({ ...each, cost: each.kind === 'tpm' ? demand.tokens : 1 })),
@@ -119,8 +128,12 @@ class Slots {
 
   /** Now, or when a call may be expected to end. */
   openFromMs(nowMs: number): number {
+    return this.room(nowMs) > 0 ? nowMs : nowMs + this.stepMs();
+  }
+
+  room(nowMs: number): number {
     for (const [id, untilMs] of this.leases) if (untilMs <= nowMs) this.leases.delete(id);
-    return this.leases.size < this.most ? nowMs : nowMs + this.stepMs();
+    return Math.max(0, this.most - this.leases.size);
   }
 
   take(_: number, demand: Demand, nowMs: number): void {

@@ -1,7 +1,7 @@
 /** The limits of all processes together while Redis answers, of each process for itself while it does not. */
 import { Injectable } from '@nestjs/common';
 import { SoftStore } from '../queue/soft-store.js';
-import type { Demand, Granted, Limiter, Refused } from './limiter.js';
+import type { Demand, Granted, Limiter, NamedLimits, Refused } from './limiter.js';
 import { MemoryLimiter } from './memory-limiter.js';
 import { RedisLimiter } from './redis-limiter.js';
 
@@ -20,6 +20,11 @@ export class SharedLimiter implements Limiter {
     if (taken === null) return this.own.take(demand);
     if (taken.ok) this.own.put(demand);
     return taken;
+  }
+
+  /** How many more calls at once the limits may let in: as many, or fewer where other processes have some. */
+  roomAtMost(limits: readonly NamedLimits[]): number {
+    return this.own.roomFor(limits);
   }
 
   async giveBack(granted: Granted, usedTokens: number | null): Promise<void> {

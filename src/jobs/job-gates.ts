@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AdmissionService, type Permit } from '../admission/admission.service.js';
+import type { WaitingPlace } from '../admission/room-bell.js';
 import type { Endpoint } from '../providers/adapter.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { CallResult, Failure } from '../routing/call-result.js';
@@ -37,7 +38,7 @@ export type Gate =
       readonly isOpen: false;
       readonly failure: Failure;
       /** Where the job may wait for room; null where there is none to wait for. */
-      readonly parkOn: string | null;
+      readonly parkOn: WaitingPlace | null;
     };
 
 /**
@@ -71,7 +72,7 @@ export class JobGates {
   }
 
   /** The job waits there for room now, and can be woken. */
-  park(parkOn: string): void {
+  park(parkOn: WaitingPlace): void {
     this.admission.park(parkOn);
   }
 
@@ -108,7 +109,12 @@ function failedKeys(past: readonly LedgerAttempt[], { step, round }: CallPlace):
   );
 }
 
-function shut(name: FailureClass, message: string, retryAfterMs: number | null, parkOn: string | null): Gate {
+function shut(
+  name: FailureClass,
+  message: string,
+  retryAfterMs: number | null,
+  parkOn: WaitingPlace | null,
+): Gate {
   const failure: Failure = {
     ok: false,
     class: name,

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Permit } from '../admission/admission.service.js';
+import type { WaitingPlace } from '../admission/room-bell.js';
 import type { CallRequest } from '../providers/adapter.js';
 import { AnswerChecker } from '../providers/answer-check.js';
 import { ProvidersService } from '../providers/providers.service.js';
@@ -34,7 +35,7 @@ interface Hand {
   /** The attempt that is over and not yet written down as such. */
   open: OpenAttempt | null;
   /** Where the job may wait for room, after it was turned away at the step. */
-  parking: { readonly step: number; readonly parkOn: string } | null;
+  parking: { readonly step: number; readonly parkOn: WaitingPlace } | null;
   /** True until the first attempt of a job that was woken because there is room again. */
   isRoom: boolean;
 }
@@ -198,7 +199,9 @@ export class JobRunner {
     const finished = hand.open && toFinished(hand.open, action);
     const parkOn = hand.parking?.step === action.step ? hand.parking.parkOn : null;
     if (isHeldBackAt(run, action) || waitMs > LONGEST_HELD_WAIT_MS) {
-      const isBack = await this.surely(run, () => this.runs.postpone(run.lease, finished, waitMs, parkOn));
+      const isBack = await this.surely(run, () =>
+        this.runs.postpone(run.lease, finished, waitMs, parkOn?.model ?? null),
+      );
       if (isBack && parkOn !== null) this.gates.park(parkOn);
       return isBack ? 'given back' : 'lost';
     }
