@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { type ConnectionOptions, Queue, type Worker } from 'bullmq';
 import type { QueueBackend } from './queue-backend.js';
@@ -58,8 +59,12 @@ export class QueueService implements OnApplicationShutdown {
       () => true,
     );
     if (!isAway) {
-      const tooLong = isDone.then(() => new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS)));
-      await Promise.race([worker.close().catch(() => undefined), tooLong]);
+      const closed = new AbortController();
+      const { signal } = closed;
+      // Without the signal the timer would keep a process alive that has ended all else.
+      const wait = () => sleep(CLOSE_TIMEOUT_MS, undefined, { signal }).catch(() => undefined);
+      await Promise.race([worker.close().catch(() => undefined), isDone.then(wait)]);
+      closed.abort();
     } else {
       await worker.pause(true);
       await isDone;
