@@ -45,7 +45,6 @@ describe('an adaptive limit', () => {
   });
 
   it.each([
-    [1, 1],
     [2, 1],
     [3, 1],
     [41, 20],
@@ -54,6 +53,58 @@ describe('an adaptive limit', () => {
     const load = begin(inFlight);
     refuse(load);
     expect(capOf(load.limit, NOW)).toBe(half);
+  });
+
+  it('says nothing when a call is refused that was all alone', () => {
+    const alone = begin(1);
+    refuse(alone);
+    expect(capOf(alone.limit, NOW)).toBe(Infinity);
+
+    const load = begin(41);
+    refuse(load);
+    for (const call of load.calls.splice(1)) ended(load.limit, call, null, NOW);
+    refuse(load);
+    expect(capOf(load.limit, NOW)).toBe(20);
+  });
+
+  it('stays at half where all calls are refused at once, the first of them too', () => {
+    const load = begin(50);
+    for (const call of load.calls.splice(0)) ended(load.limit, call, true, NOW);
+    expect(capOf(load.limit, NOW)).toBe(25);
+    bear(load, 1_000);
+    expect(capOf(load.limit, NOW)).toBeGreaterThan(50);
+  });
+
+  it.each([
+    [4, 3],
+    [6, 4],
+    [10, 11],
+    [20, 67],
+  ])('asks for more in time where calls last a minute: after %i minutes it is %i', (minutes, cap) => {
+    const load = begin(4);
+    refuse(load);
+    const { limit, calls } = load;
+    for (let minute = 0; minute <= minutes; minute += 1) {
+      const nowMs = NOW + minute * MINUTE_MS;
+      for (const call of calls.splice(0)) ended(limit, call, false, nowMs);
+      while (limit.inFlight < capOf(limit, nowMs)) calls.push(began(limit, nowMs));
+    }
+    expect(capOf(limit, NOW + minutes * MINUTE_MS)).toBe(cap);
+  });
+
+  it('takes hours of little use for no proof', () => {
+    const load = begin(40);
+    refuse(load);
+    bear(load, 40);
+    const before = capOf(load.limit, NOW);
+    for (const call of load.calls.splice(0)) ended(load.limit, call, false, NOW);
+    for (let n = 1; n <= 100; n += 1) {
+      ended(load.limit, began(load.limit, NOW + n * MINUTE_MS), false, NOW + n * MINUTE_MS);
+    }
+    const later = NOW + 101 * MINUTE_MS;
+    for (let n = 0; n < before; n += 1) load.calls.push(began(load.limit, later));
+    for (const call of load.calls) ended(load.limit, call, false, later);
+    expect(capOf(load.limit, later)).toBe(before);
   });
 
   it('is cut once for all calls that began before the cut', () => {
@@ -130,8 +181,9 @@ describe('an adaptive limit', () => {
     ['not before', 0, 5 * MINUTE_MS, 1],
     ['not while a call is running', 1, 60 * MINUTE_MS, 1],
   ])('is forgotten: %s', (_, running, quietMs, cap) => {
-    const load = begin(1);
+    const load = begin(2);
     refuse(load);
+    for (const call of load.calls) ended(load.limit, call, null, NOW);
     for (let n = 0; n < running; n += 1) began(load.limit, NOW);
     expect(capOf(load.limit, NOW + quietMs)).toBe(cap);
     began(load.limit, NOW + quietMs);

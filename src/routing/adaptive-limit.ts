@@ -8,7 +8,8 @@
  * steep later, so a limit that was raised is found soon. A plain additive increase has one slope for both: fast
  * enough to find the raised limit it is refused too often, and slow enough to be refused seldom it stays low for minutes.
  *
- * All is counted in calls, not in seconds, so that it does not matter how long calls last.
+ * That is counted in calls, so that it does not matter how long they last, but in time where they last long: a chance
+ * refusal must not hold a batch of calls of a minute each down to two at once for an hour.
  */
 
 export interface AdaptiveLimit {
@@ -19,6 +20,8 @@ export interface AdaptiveLimit {
   ceiling: number;
   /** Calls that were borne since the cap came back to the ceiling. */
   borne: number;
+  /** How long it was in use since then, in milliseconds. */
+  usedMs: number;
   /** How often the cap was cut. */
   cuts: number;
   /** When a call last began or ended. */
@@ -35,6 +38,8 @@ export interface BegunCall {
 
 /** After so long without a call, what was found out is out of date. */
 const FORGET_AFTER_MS = 300_000;
+/** After so long in use, more is asked for, however few calls that were. */
+const LONGEST_STAY_MS = 300_000;
 /** The fewest calls between two questions for more, so that even a small limit refuses few of them. */
 const LEAST_PROBE_CALLS = 100;
 /** The same for a large limit, as a multiple of it. */
@@ -43,7 +48,7 @@ const PROBE_ROUNDS = 6;
 const IN_USE = 0.8;
 
 export function createAdaptiveLimit(): AdaptiveLimit {
-  return { inFlight: 0, cap: Infinity, ceiling: Infinity, borne: 0, cuts: 0, lastMs: -Infinity };
+  return { inFlight: 0, cap: Infinity, ceiling: Infinity, borne: 0, usedMs: 0, cuts: 0, lastMs: -Infinity };
 }
 
 /** How many calls may be in flight now: a whole number of at least 1, or Infinity. */
@@ -66,31 +71,36 @@ export function began(limit: AdaptiveLimit, nowMs: number): BegunCall {
  */
 export function ended(limit: AdaptiveLimit, call: BegunCall, isRefused: boolean | null, nowMs: number): void {
   if (isRefused === true) shrink(limit, call);
-  if (isRefused === false) grow(limit);
+  if (isRefused === false) grow(limit, nowMs);
   limit.inFlight -= 1;
   limit.lastMs = nowMs;
 }
 
 function shrink(limit: AdaptiveLimit, call: BegunCall): void {
-  const ceiling = Math.max(1, call.rank - 1);
   if (call.cuts < limit.cuts) {
     // Of one congestion, the call with the fewest others beside it knows best.
-    limit.ceiling = Math.min(limit.ceiling, ceiling);
+    limit.ceiling = Math.max(limit.cap, Math.min(limit.ceiling, call.rank - 1));
     return;
   }
-  limit.ceiling = ceiling;
-  limit.cap = Math.max(1, Math.floor(limit.inFlight / 2));
   limit.borne = 0;
+  limit.usedMs = 0;
+  // Refused all alone: whatever is used up there, it is not the calls at once.
+  if (limit.inFlight === 1) return;
+  limit.cap = Math.floor(limit.inFlight / 2);
+  // Not below the cap: where even the first of many calls is refused, it is a moment's trouble and no limit of one.
+  limit.ceiling = Math.max(limit.cap, call.rank - 1);
   limit.cuts += 1;
 }
 
-function grow(limit: AdaptiveLimit): void {
+function grow(limit: AdaptiveLimit, nowMs: number): void {
   if (limit.cap === Infinity || limit.inFlight < IN_USE * Math.floor(limit.cap)) return;
   if (limit.cap < limit.ceiling) {
     limit.cap = Math.min(limit.ceiling, limit.cap + 1);
     return;
   }
   limit.borne += 1;
+  // Only since the last event: hours of little use must not count.
+  limit.usedMs += nowMs - limit.lastMs;
   const probeCalls = Math.max(LEAST_PROBE_CALLS, PROBE_ROUNDS * limit.ceiling);
-  limit.cap = limit.ceiling + (limit.borne / probeCalls) ** 3;
+  limit.cap = limit.ceiling + Math.max(limit.borne / probeCalls, limit.usedMs / LONGEST_STAY_MS) ** 3;
 }
