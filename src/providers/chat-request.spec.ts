@@ -73,6 +73,11 @@ test.each<[string, JsonObject, Partial<ChatRequest>]>([
     {},
   ],
   ['fields that say what is so anyway', { modalities: ['text'], service_tier: 'auto', verbosity: null }, {}],
+  [
+    'fields of other providers that say what is so anyway',
+    { top_k: -1, min_p: 0, repetition_penalty: 1, transforms: [], usage: { include: true } },
+    {},
+  ],
   ['a field that is not known', { wild: [1] }, { others: { wild: [1] } }],
   ['a field with an effect', { logit_bias: { 50256: -100 } }, { others: { logit_bias: { 50256: -100 } } }],
 ])('%s is read', (_name, body, expected) => {

@@ -96,11 +96,16 @@ function readSampling(fields: BodyFields) {
     maxTokens: fields.number('max_completion_tokens') ?? older,
     temperature: fields.number('temperature'),
     topP: fields.number('top_p'),
-    topK: fields.number('top_k'),
+    topK: positive(fields.number('top_k')),
     seed: fields.number('seed'),
     frequencyPenalty: fields.number('frequency_penalty') || null,
     presencePenalty: fields.number('presence_penalty') || null,
   };
+}
+
+/** vLLM and SGLang say -1 or 0 for as many as there are. */
+function positive(topK: number | null): number | null {
+  return topK === null || topK <= 0 ? null : topK;
 }
 
 function readTools(fields: BodyFields): Pick<ChatRequest, 'tools' | 'toolChoice' | 'parallelToolCalls'> {
@@ -219,6 +224,11 @@ const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
   verbosity: ['"medium"'],
   functions: ['[]'],
   function_call: ['"auto"', '"none"'],
+  // Of providers that speak OpenAI's format with fields of their own.
+  min_p: ['0'],
+  repetition_penalty: ['1'],
+  transforms: ['[]'],
+  usage: ['{"include":true}', '{"include":false}'], // OpenRouter is asked to tell the cost.
 };
 
 function readOthers(fields: BodyFields): JsonObject {
