@@ -29,12 +29,12 @@ export const PROVIDER_PRESETS: Readonly<Record<string, ProviderPreset>> = {
     kind: 'gemini',
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
     keyEnv: 'GEMINI_API_KEY',
-    exampleModel: 'gemini-2.5-flash-lite',
+    exampleModel: 'gemini-3.1-flash-lite',
   },
   deepseek: {
     baseUrl: 'https://api.deepseek.com/v1',
     keyEnv: 'DEEPSEEK_API_KEY',
-    exampleModel: 'deepseek-chat',
+    exampleModel: 'deepseek-v4-flash',
   },
   nebius: {
     baseUrl: 'https://api.tokenfactory.nebius.com/v1',
@@ -49,7 +49,7 @@ export const PROVIDER_PRESETS: Readonly<Record<string, ProviderPreset>> = {
   groq: {
     baseUrl: 'https://api.groq.com/openai/v1',
     keyEnv: 'GROQ_API_KEY',
-    exampleModel: 'llama-3.1-8b-instant',
+    exampleModel: 'openai/gpt-oss-20b',
   },
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
@@ -71,7 +71,7 @@ export const PROVIDER_PRESETS: Readonly<Record<string, ProviderPreset>> = {
     keyEnv: 'OPENROUTER_API_KEY',
     exampleModel: 'openai/gpt-4o-mini',
   },
-  xai: { baseUrl: 'https://api.x.ai/v1', keyEnv: 'XAI_API_KEY', exampleModel: 'grok-4-fast' },
+  xai: { baseUrl: 'https://api.x.ai/v1', keyEnv: 'XAI_API_KEY', exampleModel: 'grok-4.3' },
   cerebras: {
     baseUrl: 'https://api.cerebras.ai/v1',
     keyEnv: 'CEREBRAS_API_KEY',
