@@ -70,8 +70,11 @@ export interface Adapter {
   whyNot(endpoint: Endpoint, body: CallRequest['body']): string | null;
   /** The call as this format writes it. */
   toWire(request: CallRequest, provider: ProviderConfig, key: ProviderKey | null): WireRequest;
-  /** What a reply of any status means; `nowMs` (Unix time) is what dates in it are held against. */
-  fromWire(reply: WireReply, endpoint: Endpoint, nowMs: number): Reading;
+  /**
+   * What a reply of any status means; `nowMs` (Unix time) is what dates in it are held against. The caller's request tells in
+   * what form it wants the answer.
+   */
+  fromWire(reply: WireReply, endpoint: Endpoint, nowMs: number, asked?: CallRequest['body']): Reading;
   /** What a reply that refuses or reports an error means. */
   toFailure(reply: WireReply, nowMs: number): FailedReading;
   /** The tokens that a parsed reply says it cost; null if it does not say. */

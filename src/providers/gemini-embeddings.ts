@@ -25,8 +25,8 @@ export function readEmbeddingRequest(body: JsonObject): EmbeddingRequest | strin
   if (texts.length !== list.length) fields.problem('input', 'is neither a text nor a list of texts');
   if (texts.length > MAX_TEXTS) fields.problem('input', `has more than ${MAX_TEXTS} texts`);
   const dimensions = fields.number('dimensions');
-  if ((fields.text('encoding_format') ?? 'float') !== 'float')
-    fields.problem('encoding_format', 'is not `float`, the only form that Gemini gives');
+  if (!['float', 'base64'].includes(fields.text('encoding_format') ?? 'float'))
+    fields.problem('encoding_format', 'is neither `float` nor `base64`');
   fields.ignore(['model', 'models', 'user', 'metadata']);
   fields.end();
   return problems[0] ?? { texts, dimensions };
@@ -50,18 +50,28 @@ export function findEmbeddingFlaw(reply: JsonObject): Flaw | null {
   return { class: 'malformed', message: 'answered with JSON that has no list `embeddings` with values' };
 }
 
-/** OpenAI's list of embeddings; the reply does not say which model made them. */
-export function toEmbeddingList(reply: JsonObject, usage: Usage | null): JsonObject {
+/** OpenAI's list of embeddings, in the form that was `asked` for; the reply does not say which model made them. */
+export function toEmbeddingList(reply: JsonObject, usage: Usage | null, asked: JsonObject): JsonObject {
+  // What OpenAI's own client asks for, if its caller says nothing.
+  const isPacked = asked.encoding_format === 'base64';
   return {
     object: 'list',
     data: objectsOf(reply.embeddings).map((embedding, index) => ({
       object: 'embedding',
       index,
-      embedding: embedding.values,
+      embedding: isPacked ? toBase64(embedding.values) : embedding.values,
     })),
     model: '',
     ...(usage === null
       ? {}
       : { usage: { prompt_tokens: usage.inputTokens, total_tokens: usage.totalTokens } }),
   };
+}
+
+/** Numbers as OpenAI packs them: floats of 32 bits, the low byte first. */
+function toBase64(values: unknown): string {
+  const numbers: readonly unknown[] = Array.isArray(values) ? values : [];
+  const bytes = Buffer.alloc(4 * numbers.length);
+  for (const [index, value] of numbers.entries()) bytes.writeFloatLE(Number(value), 4 * index);
+  return bytes.toString('base64');
 }

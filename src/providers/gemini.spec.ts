@@ -302,13 +302,26 @@ describe('embeddings', () => {
     });
   });
 
+  test('come in base64 to who asks for it, as the client of OpenAI does', () => {
+    const body = { input: 'a', encoding_format: 'base64' };
+    expect(geminiAdapter.whyNot('/v1/embeddings', body)).toBeNull();
+    const reply = {
+      status: 200,
+      headers: {},
+      body: Buffer.from('{"embeddings":[{"values":[1,-2.5,0]}]}'),
+    };
+    const reading = geminiAdapter.fromWire(reply, '/v1/embeddings', 0, body);
+    const packed = Buffer.from(new Float32Array([1, -2.5, 0]).buffer).toString('base64');
+    expect(JSON.parse(reading.body ?? '')).toMatchObject({ data: [{ index: 0, embedding: packed }] });
+  });
+
   test('of one text are a list of one', () => {
     const { requests } = wire('e', { input: 'a' }, '/v1/embeddings').body;
     expect(requests).toEqual([{ model: 'models/e', content: { role: 'user', parts: [{ text: 'a' }] } }]);
   });
 
   test.each([
-    [{ input: 'a', encoding_format: 'base64' }, '`encoding_format`'],
+    [{ input: 'a', encoding_format: 'int8' }, '`encoding_format`'],
     [{ input: [1, 2] }, '`input`'],
     [{ input: [[1], [2]] }, '`input`'],
     [{}, '`input`'],

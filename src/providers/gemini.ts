@@ -51,7 +51,7 @@ export const geminiAdapter: Adapter = {
     };
   },
 
-  fromWire(reply, endpoint, nowMs): Reading {
+  fromWire(reply, endpoint, nowMs, asked = {}): Reading {
     if (reply.status < 200 || reply.status > 299) return geminiAdapter.toFailure(reply, nowMs);
     const read = readReply(reply, parseExact);
     if ('class' in read) return toFlawedReading(read, reply, null);
@@ -59,7 +59,7 @@ export const geminiAdapter: Adapter = {
     if (body.error !== undefined && body.error !== null) return geminiAdapter.toFailure(reply, nowMs);
     const usage = geminiAdapter.toUsage(body);
     const isChat = endpoint === '/v1/chat/completions';
-    const answer = isChat ? toChatCompletion(body, usage, nowMs) : toEmbeddingList(body, usage);
+    const answer = isChat ? toChatCompletion(body, usage, nowMs) : toEmbeddingList(body, usage, asked);
     const flaw = (isChat ? findGeminiFlaw(body) : findEmbeddingFlaw(body)) ?? findFlaw(endpoint, answer);
     if (flaw !== null) return toFlawedReading(flaw, reply, usage);
     return { ok: true, body: writeExact(answer), usage, statedCostUsd: null };

@@ -67,7 +67,8 @@ export class ProvidersService {
     const keyId = key?.id ?? null;
     const reply = await this.exchange(provider, adapter.toWire(request, provider, key), request);
     if ('kind' in reply) return networkFailure(provider, keyId, reply);
-    return this.read(provider, name, keyId, reply, adapter.fromWire(reply, request.endpoint, Date.now()));
+    const reading = adapter.fromWire(reply, request.endpoint, Date.now(), request.body);
+    return this.read(provider, name, keyId, reply, reading);
   }
 
   /** As {@link whyUnknown}, for the providers of this Baton. */
