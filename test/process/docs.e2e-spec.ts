@@ -54,6 +54,12 @@ function routesOfControllers(): string[] {
   });
 }
 
+/** The folders right under `src/`. */
+function roomsOfSource(): string[] {
+  const entries = readdirSync(join(ROOT, 'src'), { withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
+}
+
 /** A cell of the table of rooms in the checker's words. */
 function importsOf(cell: string): string {
   if (cell === 'nothing at all') return 'no other room';
@@ -112,6 +118,11 @@ describe('the docs', () => {
       ({ name }) => forbidden.find((rule) => rule.name === `room-${name}`)?.comment ?? `no rule for ${name}`,
     );
     expect(told.sort()).toEqual(kept.sort());
+  });
+
+  it('tell every room on the map in the README', () => {
+    const [, map = ''] = read('README.md').split('## The map');
+    expect(caught(map, /^ {2}([a-z-]+)\/ {2,}/gm)).toEqual(roomsOfSource());
   });
 
   it('give the two commands as the first lines of their blocks in the README', () => {
