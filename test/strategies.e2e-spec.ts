@@ -68,7 +68,7 @@ describe('weighted', () => {
   it('splits jobs by their weights, and never picks a weight of 0', async () => {
     const jobs = await times(120, () => baton.run({ model: 'policy/split' }));
     expect(servedBy(jobs, 'up/most') + servedBy(jobs, 'up/some')).toBe(120);
-    // 90 are expected; ten are more than two standard deviations.
+    // 90 are expected, and 25 are more than five standard deviations.
     expect(Math.abs(servedBy(jobs, 'up/most') - 90)).toBeLessThan(25);
     expect(jobs[0]?.['order_reason']).toMatch(/^weighted: /);
   });
@@ -121,14 +121,15 @@ describe('cost', () => {
 
 describe('latency', () => {
   it('learns which model is faster and goes there first', async () => {
-    upstream.script('slow', after(150, answer()));
+    upstream.script('slow', after(300, answer()));
     upstream.script('fast', answer());
     const learned = new Set();
     for (let run = 0; run < 100 && learned.size < 2; run++)
       learned.add((await baton.run({ model: 'policy/by-speed' })).served_by);
     expect(learned.size).toBe(2);
-    const jobs = await times(20, () => baton.run({ model: 'policy/by-speed' }));
-    expect(servedBy(jobs, 'up/fast')).toBeGreaterThanOrEqual(15);
+    const jobs = await times(40, () => baton.run({ model: 'policy/by-speed' }));
+    // One in twenty looks how fast the other is: two are expected, and thirteen come once in twenty million runs.
+    expect(servedBy(jobs, 'up/fast')).toBeGreaterThanOrEqual(28);
   });
 });
 
