@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { ModelFacts, ProviderConfig } from '../config/config.js';
 import { PROVIDER_PRESETS } from '../config/provider-presets.js';
 import type { Usage } from '../routing/call-result.js';
@@ -91,6 +92,30 @@ describe('the catalogue', () => {
       usage(0, 1000, 0, 0, 900),
       null,
       10_000,
+    ],
+    [
+      'the list has other prices for sound',
+      'gemini',
+      'gemini-2.5-flash',
+      { ...usage(1000, 10), audio: { inputTokens: 900, cachedInputTokens: 0, outputTokens: 0 } },
+      null,
+      955,
+    ],
+    [
+      'sound from the cache has its own',
+      'gemini',
+      'gemini-2.5-flash',
+      { ...usage(1000, 10, 500), audio: { inputTokens: 900, cachedInputTokens: 450, outputTokens: 0 } },
+      null,
+      537,
+    ],
+    [
+      'an answer that is spoken has its own',
+      'openai',
+      'gpt-audio',
+      { ...usage(1000, 100), audio: { inputTokens: 900, cachedInputTokens: 0, outputTokens: 90 } },
+      null,
+      34_910,
     ],
     ['what is paid by the page is not free', 'mistral', 'mistral-ocr-2505', usage(1000, 10), null, null],
     ['what the provider says is kept to the millionth', 'openai', 'gpt-4o', null, 0.0000015, 2],
@@ -202,6 +227,20 @@ describe('the catalogue', () => {
       const { endpoints = ['/v1/chat/completions'] } = catalogue.factsOf(provider(name), exampleModel);
       expect([name, endpoints]).toEqual([name, expect.arrayContaining(['/v1/chat/completions'])]);
     }
+  });
+
+  test('prices any count of sound, however it contradicts the rest', () => {
+    const count = fc.nat(1000);
+    fc.assert(
+      fc.property(count, count, count, count, count, count, count, (...counts) => {
+        const [input, output, cached, written, spoken, cachedSpoken, said] = counts;
+        const [inCache, toCache] = [Math.min(cached, input), Math.min(written, Math.max(0, input - cached))];
+        const audio = { inputTokens: spoken, cachedInputTokens: cachedSpoken, outputTokens: said };
+        const used = { ...usage(input, output, inCache, toCache, Math.min(said, output)), audio };
+        for (const model of ['gemini-2.5-flash', 'gemini-2.5-pro'])
+          expect(catalogue.costMicros(provider('gemini'), model, used, null)).toEqual(expect.any(Number));
+      }),
+    );
   });
 
   test('gives the same answer to the same question', () => {

@@ -120,6 +120,7 @@ function priceByList(list: PriceList, name: string, usage: Usage): number | null
     cache_read_tokens: usage.cachedInputTokens,
     cache_write_tokens: usage.cacheWriteTokens,
     output_reasoning_tokens: usage.reasoningTokens,
+    ...audioTokens(usage),
   };
   const price = calcPrice(tokens, name, { provider: list });
   if (price === null) return null;
@@ -129,6 +130,20 @@ function priceByList(list: PriceList, name: string, usage: Usage): number | null
   if (isPaid && usage.inputTokens > 0 && prices.input_mtok === undefined) return null;
   if (isPaid && usage.outputTokens > 0 && prices.output_mtok === undefined) return null;
   return toMicros(price.total_price);
+}
+
+/** The sound in a usage, such that no part is larger than its whole: the list refuses to price what contradicts itself. */
+function audioTokens({ audio, inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens }: Usage) {
+  if (audio === undefined) return {};
+  const input = Math.min(audio.inputTokens, inputTokens - cacheWriteTokens);
+  // So much of it must have come from the cache, as there is no other room for it.
+  const least = Math.max(0, cachedInputTokens + cacheWriteTokens + input - inputTokens);
+  return {
+    input_audio_tokens: input,
+    cache_audio_read_tokens: Math.max(least, Math.min(audio.cachedInputTokens, cachedInputTokens, input)),
+    cache_audio_write_tokens: 0,
+    output_audio_tokens: Math.min(audio.outputTokens, outputTokens),
+  };
 }
 
 /**

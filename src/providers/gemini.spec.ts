@@ -286,6 +286,22 @@ describe('a tier of service', () => {
   });
 });
 
+test('sound is told apart in the usage', () => {
+  const usageMetadata = {
+    promptTokenCount: 100,
+    candidatesTokenCount: 5,
+    cachedContentTokenCount: 50,
+    promptTokensDetails: [
+      { modality: 'TEXT', tokenCount: 10 },
+      { modality: 'AUDIO', tokenCount: 90 },
+    ],
+    cacheTokensDetails: [{ modality: 'AUDIO', tokenCount: 50 }],
+  };
+  expect(geminiAdapter.toUsage({ usageMetadata })).toMatchObject({
+    audio: { inputTokens: 90, cachedInputTokens: 50, outputTokens: 0 },
+  });
+});
+
 describe('embeddings', () => {
   test('are asked for all at once', () => {
     const body = { model: 'm', input: ['a', 'b'], dimensions: 256, encoding_format: 'float', user: 'u' };

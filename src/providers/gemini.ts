@@ -24,8 +24,8 @@ import { classifyGoogleError } from './gemini-failure.js';
 import { findGeminiFlaw, toChatCompletion } from './gemini-reply.js';
 import { toChatBody, whyNotChat } from './gemini-request.js';
 import { parseExact, writeExact } from './exact-json.js';
-import { at, parseJson, type JsonObject } from './json.js';
-import { readReply, tellRefusal, toFlawedReading, toTokenCount } from './read-reply.js';
+import { at, objectsOf, parseJson, type JsonObject } from './json.js';
+import { readReply, tellRefusal, toAudio, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readDuration, readRetryAfter } from './retry-after.js';
 
 export const geminiAdapter: Adapter = {
@@ -99,9 +99,20 @@ export const geminiAdapter: Adapter = {
       cachedInputTokens: Math.min(count('cachedContentTokenCount') ?? 0, inputTokens),
       cacheWriteTokens: 0, // Gemini caches by itself, without a price for it.
       reasoningTokens,
+      ...toAudio(
+        soundIn(body, 'promptTokensDetails'),
+        soundIn(body, 'cacheTokensDetails'),
+        soundIn(body, 'candidatesTokensDetails'),
+      ),
     };
   },
 };
+
+/** The tokens of sound in a list by modality. */
+function soundIn(body: unknown, name: string): number | null {
+  const sound = objectsOf(at(body, 'usageMetadata', name)).find(({ modality }) => modality === 'AUDIO');
+  return toTokenCount(sound?.tokenCount);
+}
 
 function whyNotReason(endpoint: Endpoint, body: CallRequest['body']): string | null {
   switch (endpoint) {

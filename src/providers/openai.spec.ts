@@ -79,6 +79,21 @@ test.each<[string, object, number | null]>([
 });
 
 describe('usage', () => {
+  test('tells sound apart, which has prices of its own', () => {
+    const prompt_tokens_details = { cached_tokens: 0, audio_tokens: 90 };
+    const completion_tokens_details = { reasoning_tokens: 0, audio_tokens: 40 };
+    const usage = {
+      prompt_tokens: 100,
+      completion_tokens: 50,
+      prompt_tokens_details,
+      completion_tokens_details,
+    };
+    const audio = { inputTokens: 90, cachedInputTokens: 0, outputTokens: 40 };
+    expect(openaiAdapter.toUsage({ usage })).toMatchObject({ audio });
+    const silent = { ...usage, prompt_tokens_details: {}, completion_tokens_details: { audio_tokens: 0 } };
+    expect(openaiAdapter.toUsage({ usage: silent })).not.toHaveProperty('audio');
+  });
+
   test.each([
     [{}, null],
     [{ prompt_tokens: -1, completion_tokens: -1 }, null],

@@ -47,6 +47,20 @@ export function toTokenCount(value: unknown): number | null {
     : null;
 }
 
+/** What of a usage is sound, as far as it is said; nothing where there is none. */
+export function toAudio(
+  input: number | null,
+  cachedInput: number | null,
+  output: number | null,
+): Pick<Usage, 'audio'> {
+  const audio = {
+    inputTokens: input ?? 0,
+    cachedInputTokens: cachedInput ?? 0,
+    outputTokens: output ?? 0,
+  };
+  return audio.inputTokens === 0 && audio.outputTokens === 0 ? {} : { audio };
+}
+
 /** Why a 200 could not be read as a JSON object. */
 function unreadable(reply: WireReply): Flaw {
   if (reply.body.length === 0) return { class: 'empty', message: 'answered with an empty body' };

@@ -11,6 +11,15 @@ export interface Usage {
   readonly cacheWriteTokens: number;
   /** The part of `outputTokens` that was spent on reasoning. */
   readonly reasoningTokens: number;
+  /** What of it is sound, which has prices of its own; absent where there is none, or the provider does not say. Not kept. */
+  readonly audio?: AudioUsage;
+}
+
+/** Tokens of sound, as parts of the counts of the same name in {@link Usage}. */
+export interface AudioUsage {
+  readonly inputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly outputTokens: number;
 }
 
 interface Called {
