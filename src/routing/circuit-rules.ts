@@ -15,6 +15,8 @@ export interface CircuitRules {
   readonly leastFailures: number;
   /** ... if they are at least this share of the outcomes. */
   readonly leastShare: number;
+  /** The same for a 403, which may be about the one model or request that was asked for. */
+  readonly leastShareOfForbidden: number;
   readonly firstOpenMs: number;
   readonly longestOpenMs: number;
   /** Whether calls are let in step by step after it closed. */
@@ -46,6 +48,7 @@ export const MODEL_RULES: CircuitRules = {
   neutral: new Set([...SAYS_NOTHING, ...ACCOUNT, 'model_not_found']),
   leastFailures: 5,
   leastShare: 0.5,
+  leastShareOfForbidden: 0.5,
   firstOpenMs: 5_000,
   longestOpenMs: 300_000,
   ramps: true,
@@ -57,6 +60,7 @@ export const KEY_RULES: CircuitRules = {
   neutral: new Set([...SAYS_NOTHING, ...TROUBLE, 'model_not_found']),
   leastFailures: 1,
   leastShare: 0,
+  leastShareOfForbidden: 0.5,
   firstOpenMs: 60_000,
   longestOpenMs: 3_600_000,
   ramps: false,

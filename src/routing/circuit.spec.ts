@@ -18,15 +18,19 @@ import { FAILURE_CLASSES, type FailureClass } from './failure.js';
 
 const START = 1_800_000_000_000;
 
-function result(of: 'ok' | FailureClass, retryAfterMs: number | null = null): CallResult {
-  const called = { httpStatus: null, upstreamRequestId: null, usage: null, costMicros: null, keyId: null };
+function result(
+  of: 'ok' | FailureClass,
+  retryAfterMs: number | null = null,
+  httpStatus: number | null = null,
+): CallResult {
+  const called = { httpStatus, upstreamRequestId: null, usage: null, costMicros: null, keyId: null };
   if (of === 'ok') return { ok: true, ...called, httpStatus: 200, body: '{}' };
   return { ok: false, ...called, class: of, message: of, sent: true, retryAfterMs, body: null };
 }
 
 /**
  * A script, one word after the other, a second apart: `ok` or a class, `rate_limited:500` with a Retry-After in
- * milliseconds, `+7000` for that many milliseconds of silence, `?ok` for the probe, `old:ok` for a call that began
+ * milliseconds, `unauthorized!403` with a status, `+7000` for that many milliseconds of silence, `?ok` for the probe, `old:ok` for a call that began
  * before the last change, `open`, `closed`, `auto` (or `open/60000`) for the operator.
  */
 function play(script: string, rules: CircuitRules = MODEL_RULES): { circuit: Circuit; nowMs: number } {
@@ -44,11 +48,12 @@ function play(script: string, rules: CircuitRules = MODEL_RULES): { circuit: Cir
       circuit = setByHand(circuit, byHand[1] as 'open' | 'closed' | 'auto', nowMs, untilMs);
       continue;
     }
-    const [, mark = '', of = '', asked] = /^(\?|old:)?([a-z_]+)(?::(\d+))?$/.exec(word) ?? [];
+    const [, mark = '', of = '', asked, status] =
+      /^(\?|old:)?([a-z_]+)(?::(\d+))?(?:!(\d+))?$/.exec(word) ?? [];
     circuit = observe(
       circuit,
       {
-        result: result(of as 'ok' | FailureClass, asked === undefined ? null : Number(asked)),
+        result: result(of as 'ok' | FailureClass, numberOf(asked), numberOf(status)),
         term: mark === 'old:' ? 'before' : termOf(circuit.phase),
         isProbe: mark === '?',
         nowMs,
@@ -58,6 +63,8 @@ function play(script: string, rules: CircuitRules = MODEL_RULES): { circuit: Cir
   }
   return { circuit, nowMs };
 }
+
+const numberOf = (text: string | undefined) => (text === undefined ? null : Number(text));
 
 /** `closed`, `closed 4` while at most 4 calls are let in, `open 5000` for 5 s more, `half_open`; `!` for by hand. */
 function told({ circuit, nowMs }: { circuit: Circuit; nowMs: number }): string {
@@ -221,6 +228,12 @@ describe('The circuit of a key', () => {
     ['unauthorized +60000 ?invalid_request', 'closed'],
     ['unauthorized auto', 'closed'],
     ['open', '!open for good'],
+    // A 403 may be about the model that a caller chose: it is not for him to take the key from everybody.
+    ['unauthorized!403', 'open 60000'],
+    ['ok unauthorized!403', 'open 60000'],
+    ['ok ok unauthorized!403', 'closed'],
+    ['ok ok unauthorized!403 unauthorized!403', 'open 60000'],
+    ['ok ok ok ok unauthorized!401', 'open 60000'],
   ])('rests while the provider does not take it: %s', (script, expected) => {
     expect(told(play(script, KEY_RULES))).toBe(expected);
   });

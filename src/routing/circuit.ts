@@ -135,7 +135,8 @@ function afterFailure(
 ): Circuit {
   if (circuit.cap !== null && circuit.cap <= 1) return opened(circuit, failure, nowMs, rules);
   const { successes, failures } = countsOf(circuit, nowMs, termOf(circuit.phase));
-  const isTooMany = failures >= rules.leastFailures && failures >= rules.leastShare * (failures + successes);
+  const leastShare = failure.httpStatus === 403 ? rules.leastShareOfForbidden : rules.leastShare;
+  const isTooMany = failures >= rules.leastFailures && failures >= leastShare * (failures + successes);
   if (isTooMany) return opened(circuit, failure, nowMs, rules);
   return { ...circuit, cap: circuit.cap === null ? null : Math.floor(circuit.cap / 2) };
 }
