@@ -7,7 +7,8 @@ import { HALF_LIFE_MS } from './recent-answers.js';
 const KEPT_SLOTS = 7;
 const KEPT_S = 86_400;
 const MOST_RECORDS = 4_000;
-const PAGE = 500;
+/** So many records at most are told and read in one go: Redis does nothing else meanwhile. */
+export const PAGE = 500;
 
 /**
  * Adds what one process tells, and gives back what has changed since its cursor.

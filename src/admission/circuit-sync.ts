@@ -10,7 +10,7 @@ import {
   type Pass,
 } from './circuit-board.js';
 import { type FadingSums, type ModelNews, RecentAnswers } from './recent-answers.js';
-import { RELEASE_PROBE, RENEW_PROBE, SYNC, TAKE_PROBE } from './circuit-scripts.js';
+import { PAGE, RELEASE_PROBE, RENEW_PROBE, SYNC, TAKE_PROBE } from './circuit-scripts.js';
 
 const PERIOD_MS = 500;
 /** What is out of the ordinary is told again this often, in case the store has lost it. */
@@ -104,18 +104,18 @@ export class CircuitSync implements OnModuleInit, OnApplicationShutdown {
     }
     const circuits = this.board.takeNews();
     const models = this.answers.takeNews();
-    let told = JSON.stringify({ circuits: circuits.map(toStore), models });
-    for (;;) {
+    for (let from = 0; ; from += PAGE) {
+      const page = { circuits: circuits.slice(from, from + PAGE), models: models.slice(from, from + PAGE) };
+      const told = JSON.stringify({ ...page, circuits: page.circuits.map(toStore) });
       const sentMs = this.board.ownMs();
       const answer = await this.store.run(SYNC, KEYS, [told, this.cursor]);
-      if (!Array.isArray(answer)) return this.board.keepNews(circuits);
+      if (!Array.isArray(answer)) return this.board.keepNews(circuits.slice(from));
       const [storeMs, cursor, isMore, ...records] = answer as [string, string, number, ...string[]];
       // The store's clock at about the middle of the question.
       this.board.aheadMs = Math.round(Number(storeMs) - (sentMs + this.board.ownMs()) / 2);
       this.cursor = cursor;
       this.learn(records);
-      if (isMore !== 1) return;
-      told = JSON.stringify({ circuits: [], models: [] });
+      if (isMore !== 1 && from + PAGE >= Math.max(circuits.length, models.length)) return;
     }
   }
 
