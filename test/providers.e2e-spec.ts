@@ -128,6 +128,9 @@ describe('The list of providers', () => {
       status: 400,
       param: 'model',
     });
+    for (const model of ['', 'one/', 'two/down']) {
+      expect(refusal(await set('one', { state: 'open', model }))).toMatchObject({ param: 'model' });
+    }
     expect(refusal(await set('one', { state: 'open', modell: 'x' }))).toMatchObject({
       status: 400,
       code: 'unknown_field',

@@ -5,6 +5,7 @@ import { nearestName } from '../config/nearest-name.js';
 import { ApiError } from '../http/api-error.js';
 import { listReply, parsePaging } from '../http/paging.js';
 import { checked } from '../http/validation.js';
+import { splitModel } from '../providers/adapter.js';
 import { isProtected, keysOf } from './call-target.js';
 import { CircuitControl } from './circuit-control.js';
 import { ProviderListDto, ProviderReplyDto } from './provider-reply.dto.js';
@@ -55,7 +56,8 @@ export class ProvidersController {
         param: 'name',
       });
     }
-    if (setting.model && !setting.model.startsWith(`${name}/`)) {
+    const model = setting.model ?? null;
+    if (model !== null && splitModel(model)?.provider !== name) {
       throw new ApiError(
         'invalid_value',
         `model must be one of ${name}'s: write it as ${name}/model, or leave it out for all of them.`,
