@@ -96,6 +96,11 @@ export function isHeldBack({ outcome, class: name }: PastFailure): boolean {
   return outcome === 'skipped' && (name === 'locally_limited' || name === 'circuit_open');
 }
 
+/** True if its time is a guess: when it may be the job's turn at a limit of ours. */
+export function isTurn(failure: PastFailure): boolean {
+  return isHeldBack(failure) && failure.class === 'locally_limited';
+}
+
 /** The failure that is over first; of two that are over at once, the later. */
 export function openerOf(one: PastFailure, later: PastFailure): PastFailure {
   return openFromMs(one) < openFromMs(later) ? one : later;

@@ -131,6 +131,37 @@ const rounds: readonly Case[] = [
     }),
   ],
   [
+    'a turn at a limit of ours after the deadline is a guess: the job asks again in the time that it has',
+    situation(chain([A]), [skipped('locally_limited', { retryAfterMs: 70 * SECOND })], {
+      deadline: 60 * SECOND,
+    }),
+    wait(0, 0, between(30 * SECOND, 30 * SECOND), {
+      reason: reason(/it begins again with a\/x in 30 s because locally_limited can heal$/),
+    }),
+  ],
+  [
+    'with the same decision when it asks',
+    situation(chain([A]), [skipped('locally_limited', { retryAfterMs: 70 * SECOND })], {
+      deadline: 60 * SECOND,
+      now: 30 * SECOND,
+    }),
+    call(0, 0, {
+      reason: reason(/it begins again with a\/x in 30 s because locally_limited can heal$/),
+    }),
+  ],
+  [
+    'and fails when no time is left to ask again',
+    situation(chain([A]), [skipped('locally_limited', { retryAfterMs: 70 * SECOND })], { deadline: 100 }),
+    fail(0, reason(/after the job's deadline$/)),
+  ],
+  [
+    'a circuit that says when it opens is believed',
+    situation(chain([A]), [skipped('circuit_open', { retryAfterMs: 70 * SECOND })], {
+      deadline: 60 * SECOND,
+    }),
+    fail(0, reason(/after the job's deadline$/)),
+  ],
+  [
     'our own backoff leaves time for another call before the deadline',
     situation(chain([A]), [failed('overloaded')], { deadline: 1_500 }),
     wait(0, 1, between(0, 750)),

@@ -13,6 +13,7 @@ import type { Decision } from './failure.js';
 import {
   hasOtherKey,
   isFailure,
+  isTurn,
   lastFailures,
   lastReal,
   openerOf,
@@ -202,9 +203,13 @@ function anotherRound(situation: Situation, last: PastFailure, note: string): Ac
   const failures = lastFailures(attempts);
   const opener = failures.reduce(openerOf);
   const earlier = last.round + walksHere - 1;
-  const pause = pauseMs(situation, last, backoffFor(opener), earlier, openFromMs(opener) - last.endedAtMs);
+  const asked = pauseMs(situation, last, backoffFor(opener), earlier, openFromMs(opener) - last.endedAtMs);
+  // A turn at a limit of ours is a guess. A job is not failed on a guess: it asks again in the time that it has.
+  const isTooFar = isTurn(opener) && !leavesTime(situation.deadlineMs, last.endedAtMs + asked);
+  const pause = isTooFar ? Math.ceil((situation.deadlineMs - last.endedAtMs) / 2) : asked;
   const untilMs = last.endedAtMs + pause;
-  const first = failures.find((failure) => openFromMs(failure) <= Math.max(nowMs, untilMs));
+  const isOpen = (failure: PastFailure) => openFromMs(failure) <= Math.max(nowMs, untilMs);
+  const first = failures.find(isOpen) ?? (isTooFar ? opener : undefined);
 
   const where = `in round ${last.round + 1} of ${chain.rounds}`;
   const soFar = `${last.class}: ${note}${tried ? 'no model is left' : 'no model could be called'} ${where}`;
