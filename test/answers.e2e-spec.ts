@@ -14,7 +14,10 @@ beforeAll(async () => {
   upstream = await ScriptedUpstream.start();
   baton = await TestBaton.start({
     file: {
-      providers: { up: { kind: 'openai', base_url: upstream.url } },
+      providers: {
+        up: { kind: 'openai', base_url: upstream.url },
+        guarded: { kind: 'openai', base_url: upstream.url, api_key: 'key-of-guarded' },
+      },
       policies: {
         strict: {
           steps: [{ model: 'up/first' }, { model: 'up/second' }],
@@ -24,6 +27,7 @@ beforeAll(async () => {
           steps: [{ model: 'up/first' }, { model: 'up/second' }],
           expect: { pattern: '(?i)\\bann\\b', min_length: 10 },
         },
+        picky: { steps: [{ model: 'guarded/chatty' }], expect: { finish_reason: ['tool_calls'] }, rounds: 1 },
         alone: { steps: [{ model: 'up/first' }], expect: { json: true }, rounds: 1 },
       },
     },
@@ -122,4 +126,14 @@ describe('an answer that does', () => {
     upstream.script('first', says({ content: 'Ann.' }));
     expect(await baton.run({ model: 'policy/strict' })).toMatchObject({ served_by: 'up/first' });
   });
+});
+
+it('what one policy expects shuts no model for others', async () => {
+  upstream.script('chatty', answer());
+  for (let n = 0; n < 6; n += 1) {
+    const job = await baton.run({ model: 'policy/picky' });
+    expect(job.attempts.map((each) => each.class)).toEqual(['malformed']);
+  }
+  const job = await baton.run({ model: 'guarded/chatty' });
+  expect(job).toMatchObject({ status: 'completed', attempt_count: 1 });
 });

@@ -49,12 +49,23 @@ describe('A batch of patient jobs at a model with two places', () => {
   const JOBS = 30;
 
   it('finishes on it alone, while an impatient one moves on and another model is not held up', async () => {
-    const { behaviour, seen } = bearing(() => 2, after(150, answer()));
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const { behaviour, seen } = bearing(
+      () => 2,
+      async (upstreamCall, response) => {
+        await held;
+        await after(150, answer())(upstreamCall, response);
+      },
+    );
     cheap.script('two', behaviour);
     const patient = await Promise.all(
       Array.from({ length: JOBS }, () => baton.submit({ model: 'policy/patient' })),
     );
-    await baton.until(patient[JOBS - 1]?.id ?? '', (job) => job.due_at !== null || job.finished_at !== null);
+    // Two are called and held there; all others wait.
+    for (const { id } of patient) {
+      await baton.until(id, (job) => job.due_at !== null || job.status === 'in_progress');
+    }
 
     const impatient = await baton.run({ model: 'policy/impatient' });
     expect(impatient.served_by).toBe('dear/m');
@@ -70,6 +81,7 @@ describe('A batch of patient jobs at a model with two places', () => {
     expect(other.status).toBe('completed');
     expect(now.filter((job) => job.finished_at === null).length).toBeGreaterThan(0);
 
+    letGo();
     const ended = await endAll(patient);
     expect(new Set(ended.map((job) => job.served_by))).toEqual(new Set(['cheap/two']));
     expect(seen).toEqual({ peak: 2, refused: 0, served: JOBS });
@@ -120,6 +132,23 @@ describe('A Retry-After', () => {
     const job = await baton.run({ model: 'policy/waits-for-shut' });
     expect(job.served_by).toBe('cheap/shut');
     expect(job.attempts[0]).toMatchObject({ class: 'rate_limited', decision: 'wait' });
+  });
+});
+
+describe('A chain whose models are all left alone', () => {
+  const set = (provider: string, model: string, state: string) =>
+    baton.request('POST', `/v1/providers/${provider}/circuits`, { model, state });
+
+  it('is waited for at the model that may be called first, and has not fallen back by being looked at', async () => {
+    await set('cheap', 'cheap/left', 'open');
+    await set('dear', 'dear/left', 'open');
+    const { id } = await baton.submit({ models: ['cheap/left', 'dear/left'] });
+    await baton.until(id, (job) => job.due_at !== null);
+    await set('cheap', 'cheap/left', 'auto');
+    // The wait that was only slept out would be a minute.
+    const job = await baton.ended(id, 20_000);
+    expect(outcomes(job)).toEqual(['circuit_open', 'circuit_open', 'succeeded']);
+    expect(job).toMatchObject({ served_by: 'cheap/left', fell_back: false });
   });
 });
 

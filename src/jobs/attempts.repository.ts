@@ -176,7 +176,7 @@ export async function closeOpenAttempts(
 export function totalsOf(jobId: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`(attempt_count, fell_back, input_tokens, output_tokens, total_tokens, cached_input_tokens,
       cache_write_tokens, reasoning_tokens, cost_micros) = (
-    select count(*), coalesce(max(step) > 0, false), sum(input_tokens), sum(output_tokens), sum(total_tokens),
+    select count(*), coalesce(max(step) filter (where outcome is distinct from 'skipped') > 0, false), sum(input_tokens), sum(output_tokens), sum(total_tokens),
       sum(cached_input_tokens), sum(cache_write_tokens), sum(reasoning_tokens),
       case when bool_or(cost_micros is null and (total_tokens is not null or outcome = 'succeeded')) then null
         else sum(cost_micros) end

@@ -34,8 +34,8 @@ type Wait = Extract<Action, { type: 'wait' }>;
 interface Hand {
   /** The attempt that is over and not yet written down as such. */
   open: OpenAttempt | null;
-  /** Where the job may wait for room, after it was turned away at the step. */
-  parking: { readonly step: number; readonly parkOn: WaitingPlace } | null;
+  /** Where the job may wait for room, by the steps at which it was turned away. */
+  readonly parking: Map<number, WaitingPlace>;
   /** True until the first attempt of a job that was woken because there is room again. */
   isRoom: boolean;
 }
@@ -72,7 +72,7 @@ export class JobRunner {
   }
 
   private async walk(run: Run): Promise<void> {
-    const hand: Hand = { open: null, parking: null, isRoom: run.job.wasWoken };
+    const hand: Hand = { open: null, parking: new Map(), isRoom: run.job.wasWoken };
     for (;;) {
       if (mustStop(run.lease, hand.open)) return this.stop(run, hand.open);
       const { chain, past: attempts, deadlineMs, seed, keyCounts } = run;
@@ -121,7 +121,8 @@ export class JobRunner {
       if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return false;
       hand.open = { attempt, result: gate.failure, isSkip: true, endedMs: performance.now() };
     }
-    hand.parking = gate.isOpen || gate.parkOn === null ? null : { step: action.step, parkOn: gate.parkOn };
+    if (gate.isOpen || gate.parkOn === null) hand.parking.delete(action.step);
+    else hand.parking.set(action.step, gate.parkOn);
     hand.isRoom = false;
     run.past.push(toLedger(hand.open));
     this.count(hand.open);
@@ -151,16 +152,15 @@ export class JobRunner {
     if (!isBegun) return null;
     if (action.decision === 'next' && run.past.length > 0) this.metrics.fallbacks.inc();
     try {
-      const result = await this.ask(run, attempt, action.timeoutMs, body);
-      // What we stopped ourselves says nothing of the model.
-      this.gates.settle(permit, run.lease.signal.aborted && !result.ok ? null : result);
-      return result;
+      const answer = await this.ask(run, attempt, action.timeoutMs, body);
+      // What we stopped ourselves says nothing of the model, nor does what a policy expects of its answers.
+      this.gates.settle(permit, run.lease.signal.aborted && !answer.ok ? null : answer);
+      return this.judge(run, action.step, body, answer);
     } finally {
       this.gates.settle(permit, null);
     }
   }
 
-  /** Makes the call, and holds its answer against what the step expects. */
   private async ask(
     run: Run,
     attempt: NewAttempt,
@@ -182,7 +182,12 @@ export class JobRunner {
       { provider: attempt.provider },
       (performance.now() - startedMs) / 1000,
     );
-    const { expect } = stepAt(run.chain, attempt.step);
+    return answer;
+  }
+
+  /** Holds an answer against what the step expects. */
+  private judge(run: Run, step: number, body: CallRequest['body'], answer: CallResult): CallResult {
+    const { expect } = stepAt(run.chain, step);
     return (answer.ok && expect && this.answers.check(expect, run.endpoint, body, answer)) || answer;
   }
 
@@ -197,7 +202,7 @@ export class JobRunner {
     waitMs: number,
   ): Promise<'waited' | 'given back' | 'lost'> {
     const finished = hand.open && toFinished(hand.open, action);
-    const parkOn = hand.parking?.step === action.step ? hand.parking.parkOn : null;
+    const parkOn = hand.parking.get(action.step) ?? null;
     if (isHeldBackAt(run, action) || waitMs > LONGEST_HELD_WAIT_MS) {
       const isBack = await this.surely(run, () =>
         this.runs.postpone(run.lease, finished, waitMs, parkOn?.model ?? null),
