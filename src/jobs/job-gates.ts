@@ -2,15 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { AdmissionService, type Permit } from '../admission/admission.service.js';
 import type { WaitingPlace } from '../admission/room-bell.js';
 import type { Endpoint } from '../providers/adapter.js';
+import { fitOf } from '../providers/fit.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { CallResult, Failure } from '../routing/call-result.js';
-import {
-  needsOf,
-  type RequestNeeds,
-  whyIncompatible,
-  type WindowToExceed,
-  windowToExceed,
-} from '../routing/compatibility.js';
+import type { RequestNeeds } from '../routing/compatibility.js';
 import type { FailureClass } from '../routing/failure.js';
 import type { LedgerAttempt } from './attempts.repository.js';
 
@@ -86,19 +81,9 @@ export class JobGates {
     needs: RequestNeeds;
     incompatible: string | null;
   } {
-    const needs = needsOf(body, endpoint);
-    const incompatible =
-      this.providers.whyNot(model, endpoint, body) ??
-      whyIncompatible(this.providers.factsOf(model), needs, this.windowToExceed(past));
-    return { needs, incompatible };
-  }
-
-  /** The window that turned out to be too small for this request. */
-  private windowToExceed(past: readonly LedgerAttempt[]): WindowToExceed | null {
-    const tooLongFor = past.filter((attempt) => attempt.class === 'context_length_exceeded');
-    return windowToExceed(
-      tooLongFor.map(({ model }) => ({ model, tokens: this.providers.factsOf(model).contextWindow ?? 0 })),
-    );
+    const { needs, whyNot } = fitOf(this.providers, model, endpoint, body);
+    const tooLong = past.filter((attempt) => attempt.class === 'context_length_exceeded');
+    return { needs, incompatible: whyNot(tooLong.map((attempt) => attempt.model)) };
   }
 }
 

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
 import type { Endpoint } from '../providers/adapter.js';
+import { type Fit, fitOf } from '../providers/fit.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { Chain, Step } from '../routing/chain.js';
-import { needsOf, whyIncompatible, type WindowToExceed, windowToExceed } from '../routing/compatibility.js';
 import { type DryRun, dryRun } from '../routing/dry-run.js';
 import type { PastAttempt } from '../routing/history.js';
 import { type Lot, orderSteps } from '../routing/order.js';
@@ -63,7 +63,7 @@ export class PolicyLabService {
       lifetimeMs: (dto.expires_in ?? DEFAULT_EXPIRES_IN_SECONDS) * 1000,
       seed,
       keyIds: chain.steps.map(({ model }) => this.providers.keyIdsOf(model)),
-      whyNot: (step, attempts) => walked[step]?.whyNot(this.windowToExceed(chain, attempts)) ?? null,
+      whyNot: (step, attempts) => walked[step]?.whyNot(tooLongFor(chain, attempts)) ?? null,
     });
     return {
       object: 'policy.dry_run',
@@ -93,43 +93,30 @@ export class PolicyLabService {
     return { chain: await this.policies.chainOf(projectId, name, row.body), version: row.version };
   }
 
-  private fitOf({ model, overrides }: Step, endpoint: Endpoint, request: Body): Fit {
-    const body = { ...request, ...overrides };
-    const needs = needsOf(body, endpoint);
-    const facts = this.providers.factsOf(model);
-    const ofFormat = this.providers.whyNot(model, endpoint, body);
-    return {
-      costMicros: this.providers.estimateCostMicros(model, needs.tokens),
-      whyNot: (tooSmall) => ofFormat ?? whyIncompatible(facts, needs, tooSmall),
-    };
+  private fitOf({ model, overrides }: Step, endpoint: Endpoint, request: Body): PricedFit {
+    const fit = fitOf(this.providers, model, endpoint, { ...request, ...overrides });
+    return { ...fit, costMicros: this.providers.estimateCostMicros(model, fit.needs.tokens) };
   }
+}
 
-  private windowToExceed(chain: Chain, attempts: readonly PastAttempt[]): WindowToExceed | null {
-    const tooLongFor = attempts.filter(
-      (each) => each.outcome === 'failed' && each.class === 'context_length_exceeded',
-    );
-    return windowToExceed(
-      tooLongFor.map(({ step }) => {
-        const { model } = stepAt(chain, step);
-        return { model, tokens: this.providers.factsOf(model).contextWindow ?? 0 };
-      }),
-    );
-  }
+/** The models that found the request too long, so far. */
+function tooLongFor(chain: Chain, attempts: readonly PastAttempt[]): string[] {
+  const tooLong = attempts.filter((attempt) => attempt.class === 'context_length_exceeded');
+  return tooLong.map(({ step }) => stepAt(chain, step).model);
 }
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** How a step and the request fit together. */
-interface Fit {
+/** How a step and the request fit together, and what the call is estimated to cost. */
+interface PricedFit extends Fit {
   readonly costMicros: number | null;
-  readonly whyNot: (tooSmall: WindowToExceed | null) => string | null;
 }
 
 /** The order of the steps, and why; no reason for one that is as written. */
-function orderOf({ steps, plan }: Chain, fits: readonly Fit[], lot: Lot): Order {
+function orderOf({ steps, plan }: Chain, fits: readonly PricedFit[], lot: Lot): Order {
   if (plan === null) return { steps: [...steps.keys()], reason: null };
   const facts = fits.map(({ costMicros, whyNot }): StepFacts => {
-    return { latencyMs: null, costMicros, incompatible: whyNot(null) === null ? null : 'incompatible' };
+    return { latencyMs: null, costMicros, incompatible: whyNot([]) === null ? null : 'incompatible' };
   });
   return orderSteps(steps, plan, facts, lot);
 }
