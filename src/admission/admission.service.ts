@@ -230,7 +230,8 @@ export class AdmissionService implements OnApplicationShutdown {
 
   /** False for what says nothing of the model: a call that we stopped, or gave less time than good answers take. */
   private isTelling({ ask }: Permit, result: CallResult | null): boolean {
-    if (result === null || result.ok || result.class !== 'timeout') return result !== null;
+    if (result === null || result.ok) return result !== null;
+    if (result.class !== 'timeout' && result.class !== 'connect_failed') return true;
     return ask.timeoutMs >= (this.answers.meanMsOf(ask.model, this.board.nowMs()) ?? 0);
   }
 

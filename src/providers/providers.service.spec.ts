@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ScriptedUpstream } from '../../test/support/scripted-upstream.js';
 import * as upstreamDoes from '../../test/support/upstream-behaviours.js';
@@ -12,6 +14,14 @@ import { ProvidersService } from './providers.service.js';
 const MB = 2 ** 20;
 const WALL_MS = 50;
 const SECRET = 'sk-canary-0123456789abcdef';
+
+/** Takes connections and says nothing, so that no TLS ever comes about. */
+const mute = createServer((socket) => socket.on('error', () => socket.destroy()).resume());
+
+async function listen(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return (server.address() as AddressInfo).port;
+}
 
 let upstream: ScriptedUpstream;
 let secure: ScriptedUpstream;
@@ -30,6 +40,7 @@ beforeAll(async () => {
     gone: goneUrl,
     nowhere: 'http://nowhere.invalid/v1',
     wrong: upstream.url.replace('http:', 'https:'),
+    mute: `https://127.0.0.1:${await listen(mute)}/v1`,
   });
   egress = new EgressService(config, resolveHost);
   providers = new ProvidersService(config, egress);
@@ -38,6 +49,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await egress.onApplicationShutdown();
   await Promise.all([upstream.close(), secure.close()]);
+  await new Promise((done) => mute.close(done));
 });
 
 function configOf(urls: Record<string, string>): AppConfig {
@@ -222,6 +234,16 @@ describe('a failure on the wire', () => {
   ])('%s is connect_failed, and nothing was sent', async (_name, model) => {
     const failure = expectFailure(await providers.call(request(model, { timeoutMs: 15_000 })));
     expect(failure).toMatchObject({ class: 'connect_failed', sent: false, httpStatus: null });
+  });
+
+  test('a connection that does not stand in time is connect_failed, and nothing was sent', async () => {
+    const { result, overMs } = await runAgainstWall(300, () =>
+      providers.call(request('mute/m', { timeoutMs: 300 })),
+    );
+    const failure = expectFailure(result);
+    expect(failure).toMatchObject({ class: 'connect_failed', sent: false });
+    expect(failure.message).toContain('mute could not be reached: No complete answer within 300 ms');
+    expect(overMs).toBeLessThan(WALL_MS);
   });
 
   test('a slow drip ends at the time-out', async () => {

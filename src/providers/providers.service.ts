@@ -201,7 +201,9 @@ const NO_REPLY = {
 } as const;
 
 function networkFailure(provider: ProviderConfig, keyId: string | null, failure: NoReply): Failure {
-  const [told, words] = NETWORK_FAILURES[failure.kind];
+  // Time that ran out before a connection stood cost nothing, and is no time-out of the model.
+  const kind = failure.kind === 'timeout' && !failure.sent ? 'connect' : failure.kind;
+  const [told, words] = NETWORK_FAILURES[kind];
   const secrets = provider.apiKeys.map((key) => key.secret);
   return {
     ...NO_REPLY,
