@@ -197,6 +197,14 @@ describe('the estimate of a request', () => {
       0,
       null,
     ],
+    [
+      'what a model thought before, which may not be given to this one',
+      { messages: [{ role: 'assistant', content: '', reasoning_content: 'x'.repeat(4_000) }] },
+      CHAT,
+      1_005,
+      1,
+      null,
+    ],
     ['a file that is only named', user({ type: 'file', file: { file_id: 'file-1' } }), CHAT, 2_004, 0, null],
     ['tokens instead of text, exactly', { prompt: Array(500).fill(7) }, '/v1/completions', 500, 500, null],
     [

@@ -127,7 +127,11 @@ const UNREAD_FIELDS = new Set([
   'signature',
   'encrypted_content',
   'extra_content',
+  'reasoning_details',
 ]);
+
+/** What a model thought in an earlier turn: some are given it again, most are not. */
+const THOUGHT_FIELDS = new Set(['reasoning_content', 'reasoning']);
 
 /** Gathers what a model is given to read. */
 class Prompt {
@@ -184,6 +188,10 @@ class Prompt {
       const name = names[Math.floor(at)] ?? '';
       if (isSchema) this.texts.push({ text: name, standsFor: standsFor * step });
       else if (UNREAD_FIELDS.has(name)) continue;
+      else if (THOUGHT_FIELDS.has(name) && typeof part[name] === 'string') {
+        this.guessed += (standsFor * step * part[name].length) / LETTERS_PER_TOKEN;
+        continue;
+      }
       this.take(part[name], standsFor * step, isSchema, depth + (step > 1 ? 1 : 0));
     }
   }
@@ -224,6 +232,8 @@ class Prompt {
   }
 }
 
+/** Of English. */
+const LETTERS_PER_TOKEN = 4;
 /** What stands between messages, besides their roles. */
 const MESSAGE_TOKENS = 3;
 /** OpenAI's price of a picture in low detail, and of one of 1024 × 1024 in high: https://platform.openai.com/docs/guides/images-vision */
