@@ -19,6 +19,8 @@ const REST_MS = 1_000;
 const SILENCE_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 const LONGEST_RECONNECT_MS = 2_000;
+/** A process that ends would otherwise be held for 2 s by a connection that is gone already. */
+const DISCONNECT_TIMEOUT_MS = 100;
 
 export class SoftStore implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger('SoftStore');
@@ -111,6 +113,7 @@ function open(url: string): Redis {
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: ANSWER_TIMEOUT_MS,
     socketTimeout: SILENCE_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
