@@ -117,6 +117,14 @@ describe('the catalogue', () => {
       null,
       34_910,
     ],
+    [
+      'another class of service has prices that the list lacks',
+      'openai',
+      'gpt-4o',
+      { ...usage(1000, 10), isOffList: true },
+      null,
+      null,
+    ],
     ['what is paid by the page is not free', 'mistral', 'mistral-ocr-2505', usage(1000, 10), null, null],
     ['what the provider says is kept to the millionth', 'openai', 'gpt-4o', null, 0.0000015, 2],
     [

@@ -114,6 +114,7 @@ export function priceByFacts(facts: ModelFacts, usage: Usage): number | null {
 }
 
 function priceByList(list: PriceList, name: string, usage: Usage): number | null {
+  if (usage.isOffList) return null;
   const tokens = {
     input_tokens: usage.inputTokens,
     output_tokens: usage.outputTokens,

@@ -286,6 +286,17 @@ describe('a tier of service', () => {
   });
 });
 
+test.each([
+  ['flex', true],
+  [undefined, false],
+])('asked for in the service tier %s, an answer has other prices than the list: %s', (tier, isOffList) => {
+  const body =
+    '{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],"usageMetadata":{"promptTokenCount":1}}';
+  const reply = { status: 200, headers: {}, body: Buffer.from(body) };
+  const { usage } = geminiAdapter.fromWire(reply, '/v1/chat/completions', 0, { service_tier: tier });
+  expect(usage?.isOffList ?? false).toBe(isOffList);
+});
+
 test('sound is told apart in the usage', () => {
   const usageMetadata = {
     promptTokenCount: 100,

@@ -25,7 +25,7 @@ import { findGeminiFlaw, toChatCompletion } from './gemini-reply.js';
 import { toChatBody, whyNotChat } from './gemini-request.js';
 import { parseExact, writeExact } from './exact-json.js';
 import { at, objectsOf, parseJson, type JsonObject } from './json.js';
-import { readReply, tellRefusal, toAudio, toFlawedReading, toTokenCount } from './read-reply.js';
+import { ofTier, readReply, tellRefusal, toAudio, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readDuration, readRetryAfter } from './retry-after.js';
 
 export const geminiAdapter: Adapter = {
@@ -57,7 +57,8 @@ export const geminiAdapter: Adapter = {
     if ('class' in read) return toFlawedReading(read, reply, null);
     const { body } = read;
     if (body.error !== undefined && body.error !== null) return geminiAdapter.toFailure(reply, nowMs);
-    const usage = geminiAdapter.toUsage(body);
+    const counted = geminiAdapter.toUsage(body);
+    const usage = counted && { ...counted, ...ofTier(asked.service_tier) };
     const isChat = endpoint === '/v1/chat/completions';
     const answer = isChat ? toChatCompletion(body, usage, nowMs) : toEmbeddingList(body, usage, asked);
     const flaw = (isChat ? findGeminiFlaw(body) : findEmbeddingFlaw(body)) ?? findFlaw(endpoint, answer);

@@ -79,6 +79,16 @@ test.each<[string, object, number | null]>([
 });
 
 describe('usage', () => {
+  test.each([
+    ['default', false],
+    ['on_demand', false],
+    ['flex', true],
+    ['priority', true],
+  ])('in the service tier %s has other prices than the list: %s', (service_tier, isOffList) => {
+    const read = openaiAdapter.toUsage({ service_tier, usage: { prompt_tokens: 1 } });
+    expect(read?.isOffList ?? false).toBe(isOffList);
+  });
+
   test('tells sound apart, which has prices of its own', () => {
     const prompt_tokens_details = { cached_tokens: 0, audio_tokens: 90 };
     const completion_tokens_details = { reasoning_tokens: 0, audio_tokens: 40 };

@@ -7,7 +7,7 @@ import { splitModel, type Adapter, type FailedReading, type Reading } from './ad
 import { findFlaw } from './answer-flaw.js';
 import { classifyError, readError } from './classify-error.js';
 import { at, parseJson } from './json.js';
-import { readReply, tellRefusal, toAudio, toFlawedReading, toTokenCount } from './read-reply.js';
+import { ofTier, readReply, tellRefusal, toAudio, toFlawedReading, toTokenCount } from './read-reply.js';
 import { readDuration, readRateLimitReset, readRetryAfter } from './retry-after.js';
 
 export const openaiAdapter: Adapter = {
@@ -89,6 +89,7 @@ export const openaiAdapter: Adapter = {
       cachedInputTokens,
       cacheWriteTokens: Math.min(written, inputTokens - cachedInputTokens),
       reasoningTokens: Math.min(Math.max(reasoning, apart), outputTokens),
+      ...ofTier(at(body, 'service_tier')),
       ...toAudio(
         countAt(usage, ...inputDetails('audio_tokens')),
         null,

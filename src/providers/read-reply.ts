@@ -61,6 +61,11 @@ export function toAudio(
   return audio.inputTokens === 0 && audio.outputTokens === 0 ? {} : { audio };
 }
 
+/** Marks the usage of a call in a class of service (`service_tier`) that costs more, or less, than the published price. */
+export function ofTier(tier: unknown): Pick<Usage, 'isOffList'> {
+  return tier === 'flex' || tier === 'priority' ? { isOffList: true } : {};
+}
+
 /** Why a 200 could not be read as a JSON object. */
 function unreadable(reply: WireReply): Flaw {
   if (reply.body.length === 0) return { class: 'empty', message: 'answered with an empty body' };

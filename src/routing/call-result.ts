@@ -13,6 +13,8 @@ export interface Usage {
   readonly reasoningTokens: number;
   /** What of it is sound, which has prices of its own; absent where there is none, or the provider does not say. Not kept. */
   readonly audio?: AudioUsage;
+  /** True where the call ran in a class of service that has other prices than those that are published for the model. Not kept. */
+  readonly isOffList?: boolean;
 }
 
 /** Tokens of sound, as parts of the counts of the same name in {@link Usage}. */
