@@ -227,7 +227,7 @@ export class CircuitBoard {
     if (news.lastFailure && news.lastFailure.atMs > (entry.lastFailure?.atMs ?? 0)) {
       entry.lastFailure = news.lastFailure;
     }
-    this.change(entry, adopt({ ...entry.circuit, tallies }, news.phase, entry.rules));
+    this.change(entry, adopt({ ...entry.circuit, tallies }, news.phase, entry.rules, this.nowMs()));
   }
 
   private change(entry: Entry, circuit: Circuit): void {

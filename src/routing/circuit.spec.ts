@@ -270,7 +270,7 @@ describe('Phases that processes tell each other', () => {
     fc.assert(
       fc.property(fc.array(phase, { maxLength: 8 }), fc.infiniteStream(fc.nat()), (phases, order) => {
         const all = (each: readonly Phase[]) =>
-          each.reduce((circuit, one) => adopt(circuit, one, MODEL_RULES), NEW_CIRCUIT);
+          each.reduce((circuit, one) => adopt(circuit, one, MODEL_RULES, START), NEW_CIRCUIT);
         const shuffled = phases
           .map((each) => ({ each, at: Number(order.next().value) }))
           .sort((a, b) => a.at - b.at)
@@ -285,19 +285,22 @@ describe('Phases that processes tell each other', () => {
       fc.property(phase, phase, (mine, theirs) => {
         const byHand = setByHand({ ...NEW_CIRCUIT, phase: mine }, 'open', START, null);
         const later = { ...theirs, era: Math.min(theirs.era, mine.era) };
-        expect(adopt(byHand, later, MODEL_RULES)).toBe(byHand);
+        expect(adopt(byHand, later, MODEL_RULES, START)).toBe(byHand);
       }),
     );
   });
 
   it.each([
     [`${FIVE} +5000 ?ok`, 'closed 1'],
+    [`${FIVE} +5000 ?ok +299000`, 'closed 1'],
+    // Recovered long ago: a process that starts need not be careful with it.
+    [`${FIVE} +5000 ?ok +300001`, 'closed'],
     [FIVE, 'open 5000'],
     ['closed', '!closed'],
     ['open auto', 'closed'],
   ])('bring a process that was idle to the same state: %s', (script, expected) => {
     const { circuit, nowMs } = play(script);
-    expect(told({ circuit: adopt(NEW_CIRCUIT, circuit.phase, MODEL_RULES), nowMs })).toBe(expected);
+    expect(told({ circuit: adopt(NEW_CIRCUIT, circuit.phase, MODEL_RULES, nowMs), nowMs })).toBe(expected);
   });
 });
 

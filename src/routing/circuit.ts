@@ -219,10 +219,11 @@ export function setByHand(
   };
 }
 
-/** The circuit after another process told of a change of it. */
-export function adopt(circuit: Circuit, phase: Phase, rules: CircuitRules): Circuit {
+/** The circuit after another process told of a change of it, which may be long ago: a process that starts is told of all. */
+export function adopt(circuit: Circuit, phase: Phase, rules: CircuitRules, nowMs: number): Circuit {
   if (stampOf(phase) <= stampOf(circuit.phase)) return circuit;
-  const isRecovering = rules.ramps && phase.state === 'closed' && phase.openings > 0;
+  const isFresh = nowMs - phase.sinceMs <= CALM_MS;
+  const isRecovering = rules.ramps && phase.state === 'closed' && phase.openings > 0 && isFresh;
   return { ...circuit, phase, cap: isRecovering ? 1 : null };
 }
 
