@@ -96,8 +96,8 @@ export async function insertAttempt(
 }
 
 /**
- * Writes down what became of an attempt. False if that is written already, or, for one that was skipped, if the lease
- * is lost.
+ * Writes down what became of an attempt. Written twice by the same run it is there once; false if somebody else has
+ * written it, or, for one that was skipped, if the lease is lost.
  */
 export async function finishAttempt(
   db: DatabaseOrTransaction,
@@ -131,7 +131,20 @@ export async function finishAttempt(
     .where('id', '=', attempt.id)
     .where('outcome', 'is', null)
     .executeTakeFirst();
-  return numUpdatedRows > 0n;
+  return numUpdatedRows > 0n || isFinishedBy(db, lease, attempt);
+}
+
+/** True if this run has written it already: the word of the commit was lost, and the lease was not. */
+async function isFinishedBy(
+  db: DatabaseOrTransaction,
+  lease: Lease,
+  { id, outcome }: FinishedAttempt,
+): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from attempts join jobs on jobs.id = attempts.job_id
+    where attempts.id = ${id} and attempts.outcome = ${outcome} and attempts.lease_token = ${lease.token}
+      and jobs.lease_token = ${lease.token} and jobs.status = 'in_progress'`.execute(db);
+  return rows.length > 0;
 }
 
 /** One row, written once: a model that was considered and not called. */

@@ -244,8 +244,9 @@ export class JobRunner {
   /** The run is over because it was taken away: whatever is known is written where it can do no harm. */
   private async stop(run: Run, open: OpenAttempt | null): Promise<void> {
     const { stopReason } = run.lease;
-    // An answer that came in spite of it was paid for.
-    if (open?.isSkip === false && (open.result.ok || !run.lease.signal.aborted)) {
+    // What came in spite of it was paid for, a bad answer too.
+    const isPaid = open !== null && (open.result.ok || open.result.usage !== null);
+    if (open?.isSkip === false && (isPaid || !run.lease.signal.aborted)) {
       await this.runs.supersede(
         run.lease,
         toFinished(open, { decision: 'stop', reason: 'the job went on without this answer' }),
