@@ -110,6 +110,14 @@ describe('A job on Anthropic', () => {
     expect(anthropic.calls()).toHaveLength(before);
   });
 
+  it('is called all the same where the step takes the field out', async () => {
+    anthropic.always(answerOf('end_turn', { type: 'text', text: 'Sunny.' }));
+    const steps = [{ model: 'a/claude-haiku-4-5', overrides: { seed: null } }];
+    expect((await baton.request('PUT', '/v1/policies/seedless', { steps })).status).toBe(200);
+    const job = await baton.run({ model: 'policy/seedless', seed: 7, messages: HI });
+    expect(attemptsOf(job)).toEqual([['a/claude-haiku-4-5', 'succeeded', null]]);
+  });
+
   it.each([
     [
       'b',
