@@ -1,23 +1,19 @@
 /** What stands between a call and its model, as the config says: keys, circuits and limits, with their names. */
 import type { AppConfig, ProviderConfig } from '../config/config.js';
-import { splitModel } from '../providers/adapter.js';
+import { findModel, type KnownModel } from '../providers/adapter.js';
 import type { CircuitId } from './circuit-board.js';
 import type { NamedLimits } from './limiter.js';
 
 /** A model of a provider that is switched on. */
-export interface Target {
+export interface Target extends KnownModel {
   /** `provider/model`. */
   readonly model: string;
-  readonly provider: ProviderConfig;
-  /** As the provider names it. */
-  readonly name: string;
 }
 
 /** Null for what is no model of a provider that is switched on. */
 export function targetOf(config: AppConfig, model: string): Target | null {
-  const split = splitModel(model);
-  const provider = config.providers.get(split?.provider ?? '');
-  return split === null || provider === undefined ? null : { model, provider, name: split.name };
+  const known = findModel(config.providers, model);
+  return known && { model, ...known };
 }
 
 /** The provider's keys; one that is none, where it has none. */

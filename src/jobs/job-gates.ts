@@ -4,7 +4,7 @@ import type { WaitingPlace } from '../admission/room-bell.js';
 import type { Endpoint } from '../providers/adapter.js';
 import { fitOf } from '../providers/fit.js';
 import { ProvidersService } from '../providers/providers.service.js';
-import type { CallResult, Failure } from '../routing/call-result.js';
+import { type Failure, NO_REPLY } from '../routing/call-result.js';
 import type { RequestNeeds } from '../routing/compatibility.js';
 import type { FailureClass } from '../routing/failure.js';
 import type { LedgerAttempt } from './attempts.repository.js';
@@ -61,21 +61,6 @@ export class JobGates {
     return shut(admission.class, admission.message, admission.retryAfterMs, admission.parkOn);
   }
 
-  /** After the call; null if it was stopped from our side. */
-  settle(permit: Permit, result: CallResult | null): void {
-    this.admission.settle(permit, result);
-  }
-
-  /** The job waits there for room now, and can be woken. */
-  park(parkOn: WaitingPlace): void {
-    this.admission.park(parkOn);
-  }
-
-  /** The call was not made after all. */
-  cancel(permit: Permit): void {
-    this.admission.cancel(permit);
-  }
-
   /** What the request needs, and why the model can't take it; null if it can, or if that is not known. */
   needsOf({ model, endpoint, body, past }: IntendedCall): {
     needs: RequestNeeds;
@@ -100,18 +85,6 @@ function shut(
   retryAfterMs: number | null,
   parkOn: WaitingPlace | null,
 ): Gate {
-  const failure: Failure = {
-    ok: false,
-    class: name,
-    message,
-    sent: false,
-    httpStatus: null,
-    upstreamRequestId: null,
-    usage: null,
-    costMicros: null,
-    keyId: null,
-    retryAfterMs,
-    body: null,
-  };
+  const failure = { ...NO_REPLY, class: name, message, sent: false, keyId: null, retryAfterMs };
   return { isOpen: false, failure, parkOn };
 }

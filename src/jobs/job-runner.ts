@@ -1,13 +1,14 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
-import type { Permit } from '../admission/admission.service.js';
+import { AdmissionService, type Permit } from '../admission/admission.service.js';
 import type { WaitingPlace } from '../admission/room-bell.js';
 import type { CallRequest } from '../providers/adapter.js';
 import { AnswerChecker } from '../providers/answer-check.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { CallResult } from '../routing/call-result.js';
 import type { Step } from '../routing/chain.js';
+import { isFailure, isHeldBack } from '../routing/history.js';
 import { type Action, nextAction } from '../routing/next-action.js';
 import { stepAt } from '../routing/situation.js';
 import { isDatabaseOutage } from '../storage/database-outage.js';
@@ -53,6 +54,7 @@ export class JobRunner {
     private readonly leases: LeaseKeeper,
     private readonly preparer: RunPreparer,
     private readonly gates: JobGates,
+    private readonly admission: AdmissionService,
     private readonly providers: ProvidersService,
     private readonly answers: AnswerChecker,
     private readonly endings: JobEndings,
@@ -147,17 +149,17 @@ export class JobRunner {
           : this.runs.begin(run.lease, attempt),
       );
     } finally {
-      if (!isBegun) this.gates.cancel(permit);
+      if (!isBegun) this.admission.cancel(permit);
     }
     if (!isBegun) return null;
     if (action.decision === 'next' && run.past.length > 0) this.metrics.fallbacks.inc();
     try {
       const answer = await this.ask(run, attempt, action.timeoutMs, body);
       // What we stopped ourselves says nothing of the model, nor does what a policy expects of its answers.
-      this.gates.settle(permit, run.lease.signal.aborted && !answer.ok ? null : answer);
+      this.admission.settle(permit, run.lease.signal.aborted && !answer.ok ? null : answer);
       return this.judge(run, action.step, body, answer);
     } finally {
-      this.gates.settle(permit, null);
+      this.admission.settle(permit, null);
     }
   }
 
@@ -207,7 +209,7 @@ export class JobRunner {
       const isBack = await this.surely(run, () =>
         this.runs.postpone(run.lease, finished, waitMs, parkOn?.model ?? null),
       );
-      if (isBack && parkOn !== null) this.gates.park(parkOn);
+      if (isBack && parkOn !== null) this.admission.park(parkOn);
       return isBack ? 'given back' : 'lost';
     }
     if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return 'lost';
@@ -265,7 +267,7 @@ function mustStop(lease: HeldLease, open: OpenAttempt | null): boolean {
 /** True if the job waits for a model that it was turned away from on our side. */
 function isHeldBackAt(run: Run, { step }: Wait): boolean {
   const last = run.past.findLast((attempt) => attempt.step === step);
-  return last?.class === 'locally_limited' || last?.class === 'circuit_open';
+  return last !== undefined && isFailure(last) && isHeldBack(last);
 }
 
 function newAttempt(run: Run, { step, round }: Call, { model }: Step): NewAttempt {

@@ -87,3 +87,17 @@ export function splitModel(model: string): { provider: string; name: string } | 
   if (slash <= 0 || slash === model.length - 1) return null;
   return { provider: model.slice(0, slash), name: model.slice(slash + 1) };
 }
+
+/** A model of a provider that is switched on. */
+export interface KnownModel {
+  readonly provider: ProviderConfig;
+  /** As the provider names it. */
+  readonly name: string;
+}
+
+/** Null for what is no model of a provider that is switched on. */
+export function findModel(providers: ReadonlyMap<string, ProviderConfig>, model: string): KnownModel | null {
+  const split = splitModel(model);
+  const provider = split === null ? undefined : providers.get(split.provider);
+  return split === null || provider === undefined ? null : { provider, name: split.name };
+}

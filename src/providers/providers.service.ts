@@ -7,10 +7,11 @@ import { APP_CONFIG, type AppConfig, type ModelFacts, type ProviderConfig } from
 import type { EgressFailureKind } from '../egress/egress-error.js';
 import { EgressService } from '../egress/egress.service.js';
 import type { EgressFailure } from '../egress/exchange.js';
-import type { CallResult, Failure } from '../routing/call-result.js';
+import { type CallResult, type Failure, NO_REPLY } from '../routing/call-result.js';
 import type { FailureClass } from '../routing/failure.js';
 import {
-  splitModel,
+  findModel,
+  type KnownModel,
   type Adapter,
   type CallRequest,
   type Endpoint,
@@ -78,14 +79,13 @@ export class ProvidersService {
 
   /** The ids of the keys that a call of this model may use; empty for a provider without keys, or an unknown model. */
   keyIdsOf(model: string): string[] {
-    const provider = this.config.providers.get(splitModel(model)?.provider ?? '');
-    return provider?.apiKeys.map(({ id }) => id) ?? [];
+    return this.find(model)?.provider.apiKeys.map(({ id }) => id) ?? [];
   }
 
   /** Why the provider's wire format can't carry the request, as a sentence; null if it can. */
   whyNot(model: string, endpoint: Endpoint, body: CallRequest['body']): string | null {
-    const provider = this.config.providers.get(splitModel(model)?.provider ?? '');
-    return provider === undefined ? null : ADAPTERS[provider.kind].whyNot(endpoint, body);
+    const known = this.find(model);
+    return known === null ? null : ADAPTERS[known.provider.kind].whyNot(endpoint, body);
   }
 
   /** Everything that is known of a model; empty for an unknown one. Cheap: what was found out is kept. */
@@ -120,10 +120,8 @@ export class ProvidersService {
     });
   }
 
-  private find(model: string): { provider: ProviderConfig; name: string } | null {
-    const parts = splitModel(model);
-    const provider = parts === null ? undefined : this.config.providers.get(parts.provider);
-    return parts === null || provider === undefined ? null : { provider, name: parts.name };
+  private find(model: string): KnownModel | null {
+    return findModel(this.config.providers, model);
   }
 
   private async exchange(
@@ -188,17 +186,6 @@ const NETWORK_FAILURES: Readonly<Record<EgressFailureKind, readonly [FailureClas
   protocol: ['malformed', 'answered with something that is not HTTP'],
   too_large: ['malformed', 'answered with too much'],
 };
-
-/** What is not known of a call that brought no reply. */
-const NO_REPLY = {
-  ok: false,
-  httpStatus: null,
-  upstreamRequestId: null,
-  usage: null,
-  costMicros: null,
-  retryAfterMs: null,
-  body: null,
-} as const;
 
 function networkFailure(provider: ProviderConfig, keyId: string | null, failure: NoReply): Failure {
   // Time that ran out before a connection stood cost nothing, and is no time-out of the model.

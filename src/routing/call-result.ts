@@ -59,3 +59,14 @@ export interface Failure extends Called {
 }
 
 export type CallResult = Answer | Failure;
+
+/** What is not known of a call that brought no reply, or was not made. */
+export const NO_REPLY = {
+  ok: false,
+  httpStatus: null,
+  upstreamRequestId: null,
+  usage: null,
+  costMicros: null,
+  retryAfterMs: null,
+  body: null,
+} as const;
