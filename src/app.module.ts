@@ -1,8 +1,10 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AdmissionModule } from './admission/admission.module.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
+import { BatchesModule } from './batches/batches.module.js';
 import type { AppConfig } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
+import { GatewayModule } from './gateway/gateway.module.js';
 import { HttpModule } from './http/http.module.js';
 import { JobsModule } from './jobs/jobs.module.js';
 import { QueueModule } from './queue/queue.module.js';
@@ -31,7 +33,7 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(config),
         TelemetryModule,
-        StorageModule.forRoot({ db, databaseUrl, encryptionKeys }),
+        StorageModule.forRoot({ db, databaseUrl, encryptionKeys, s3: config.s3 }),
         QueueModule.forRoot({
           redisUrl: config.redisUrl,
           databaseUrl,
@@ -42,6 +44,8 @@ export class AppModule {
         ApiKeysModule.forRoot(adminKey),
         AdmissionModule.forRoot(config.roles),
         JobsModule.forRoot(config.roles),
+        BatchesModule.forRoot(config.roles),
+        GatewayModule.forRoot(config.roles),
       ],
     };
   }

@@ -48,7 +48,12 @@ beforeAll(async () => {
     imports: [
       ConfigModule.forRoot(config),
       TelemetryModule,
-      StorageModule.forRoot({ db, databaseUrl: testDatabase.url, encryptionKeys: [randomBytes(32)] }),
+      StorageModule.forRoot({
+        db,
+        databaseUrl: testDatabase.url,
+        encryptionKeys: [randomBytes(32)],
+        s3: null,
+      }),
       QueueModule.forRoot({
         redisUrl,
         databaseUrl: testDatabase.url,

@@ -23,6 +23,14 @@ export interface AppConfig {
   readonly workerConcurrency: number;
   /** How long a stopping process waits for running calls. */
   readonly shutdownGraceMs: number;
+  /** The largest file that may be uploaded. */
+  readonly fileMaxBytes: number;
+  /** How many lines the input of a batch may have. */
+  readonly batchMaxLines: number;
+  /** How many unfinished batches a project may have at once. */
+  readonly batchMaxActive: number;
+  /** The S3-compatible store that new files go to; null keeps them in PostgreSQL. */
+  readonly s3: S3Config | null;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** Providers that are switched on, by the name that stands before the `/` of a model. `sim` is always there. */
   readonly providers: ReadonlyMap<string, ProviderConfig>;
@@ -30,6 +38,18 @@ export interface AppConfig {
   readonly models: ReadonlyMap<string, ModelFacts>;
   /** Policies of the config file by name, as written there (snake_case); checked by the policies room. */
   readonly policies: ReadonlyMap<string, unknown>;
+}
+
+/** Where in which S3-compatible store the bytes of files are, and who we are there. */
+export interface S3Config {
+  readonly bucket: string;
+  /** Base URL of the store, without the bucket; null is Amazon's own in the region. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  /** What the names of objects begin with; may be empty. */
+  readonly prefix: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
 }
 
 /** The wire formats that Baton speaks. */

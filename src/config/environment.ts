@@ -38,6 +38,17 @@ export class Environment {
     return variable.fallback;
   }
 
+  /** The text of a variable that must be set because `reason`, another variable, is. Empty, with a problem, if it is not. */
+  needed(name: 'AWS_ACCESS_KEY_ID' | 'AWS_SECRET_ACCESS_KEY', reason: VariableName): string {
+    const knownProblems = this.problems.length;
+    const text = this.value(name);
+    // A file that cannot be read has been told already.
+    if (text === null && this.problems.length === knownProblems) {
+      this.problems.push(`${name}: must be set because ${reason} is`);
+    }
+    return text ?? '';
+  }
+
   /** Names that begin as ours do and are one slip away from one of ours: a typing mistake that would go unseen. */
   findTypingMistakes(): void {
     const own = Object.keys(VARIABLES).filter((name) => name.startsWith(OWN_PREFIX));

@@ -42,6 +42,21 @@ export function connectionString(schemes: readonly string[]): Parse<string> {
   };
 }
 
+/** The name of a bucket, by the widest rules that S3-compatible stores have. */
+export function bucketName(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/.test(text)) return { value: text };
+  return { problem: 'must be the name of a bucket: 2 to 63 letters, digits, dots, dashes and underscores' };
+}
+
+/** What the names of objects begin with: only letters that every store takes as they are. */
+export function objectPrefix(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/.test(text) && !text.includes('//')) return { value: text };
+  return {
+    problem:
+      'must be at most 200 letters, digits, dots, dashes, underscores and single slashes, and not begin with a slash',
+  };
+}
+
 export function roleList(text: string): Parsed<{ api: boolean; worker: boolean }> {
   const roles = partsOf(text.toLowerCase());
   if (roles.length > 0 && roles.every((role) => role === 'api' || role === 'worker')) {

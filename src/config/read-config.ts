@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { AppConfig, ModelFacts, ProviderConfig } from './config.js';
+import type { AppConfig, ModelFacts, ProviderConfig, S3Config } from './config.js';
 import { readConfigFile } from './config-file.js';
 import { Environment } from './environment.js';
 import { readModels } from './model-section.js';
@@ -59,8 +59,24 @@ function readSettings(
     egressAllowCidrs: environment.value('EGRESS_ALLOW_CIDRS'),
     workerConcurrency: environment.value('WORKER_CONCURRENCY'),
     shutdownGraceMs: environment.value('SHUTDOWN_GRACE_MS'),
+    fileMaxBytes: environment.value('FILE_MAX_BYTES'),
+    batchMaxLines: environment.value('BATCH_MAX_LINES'),
+    batchMaxActive: environment.value('BATCH_MAX_ACTIVE'),
+    s3: readS3(environment),
     logLevel: environment.value('LOG_LEVEL'),
   };
+}
+
+/** The bucket switches it on; without it nobody looks at the keys, which may be there for other programs. */
+function readS3(environment: Environment): S3Config | null {
+  const bucket = environment.value('S3_BUCKET');
+  const endpoint = environment.value('S3_ENDPOINT');
+  const region = environment.value('S3_REGION');
+  const prefix = environment.value('S3_PREFIX');
+  if (bucket === null) return null;
+  const accessKeyId = environment.needed('AWS_ACCESS_KEY_ID', 'S3_BUCKET');
+  const secretAccessKey = environment.needed('AWS_SECRET_ACCESS_KEY', 'S3_BUCKET');
+  return { bucket, endpoint, region, prefix, accessKeyId, secretAccessKey };
 }
 
 interface FileSections {

@@ -1,10 +1,12 @@
 import type { AppConfig } from './config.js';
 import {
   adminKey,
+  bucketName,
   cidrList,
   connectionString,
   encryptionKeys,
   hostName,
+  objectPrefix,
   oneOf,
   roleList,
   someText,
@@ -27,6 +29,15 @@ export interface VariableValues {
   WORKER_CONCURRENCY: number;
   SHUTDOWN_GRACE_MS: number;
   LOG_LEVEL: AppConfig['logLevel'];
+  FILE_MAX_BYTES: number;
+  BATCH_MAX_LINES: number;
+  BATCH_MAX_ACTIVE: number;
+  S3_BUCKET: string | null;
+  S3_ENDPOINT: string | null;
+  S3_REGION: string;
+  S3_PREFIX: string;
+  AWS_ACCESS_KEY_ID: string | null;
+  AWS_SECRET_ACCESS_KEY: string | null;
 }
 
 export type VariableName = keyof VariableValues;
@@ -41,6 +52,8 @@ export interface Variable<T> {
   readonly fallback: T;
   readonly parse: Parse<T>;
 }
+
+const MIB = 1024 * 1024;
 
 /** Every variable that Baton reads, but for the providers' keys: those are in `PROVIDER_PRESETS`. */
 export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValues[Name]> } = {
@@ -121,5 +134,59 @@ export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValu
     defaultText: '`info`',
     fallback: 'info',
     parse: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  },
+  FILE_MAX_BYTES: {
+    doc: 'The largest file that may be uploaded, in bytes, at most 10 GiB.',
+    defaultText: '`209715200` (200 MiB)',
+    fallback: 200 * MIB,
+    parse: wholeNumber(1, 10_240 * MIB),
+  },
+  BATCH_MAX_LINES: {
+    doc: 'How many lines the input of a batch may have.',
+    defaultText: '`50000`',
+    fallback: 50_000,
+    parse: wholeNumber(1, 1_000_000),
+  },
+  BATCH_MAX_ACTIVE: {
+    doc: 'How many unfinished batches a project may have at once.',
+    defaultText: '`1000`',
+    fallback: 1000,
+    parse: wholeNumber(1, 1_000_000),
+  },
+  S3_BUCKET: {
+    doc: "Bucket of an S3-compatible store that new files' bytes go to. Needs `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.",
+    defaultText: 'files are kept in PostgreSQL',
+    fallback: null,
+    parse: bucketName,
+  },
+  S3_ENDPOINT: {
+    doc: 'Base URL of a store that is not Amazon S3: `https://minio.example.com:9000`. The bucket then stands in the path.',
+    defaultText: 'Amazon S3 in `S3_REGION`',
+    fallback: null,
+    parse: connectionString(['http:', 'https:']),
+  },
+  S3_REGION: {
+    doc: 'Region of the bucket. Some stores want a word of their own here, such as `auto`.',
+    defaultText: '`us-east-1`',
+    fallback: 'us-east-1',
+    parse: hostName,
+  },
+  S3_PREFIX: {
+    doc: 'Put before the name of each object in the bucket: `baton/`.',
+    defaultText: 'nothing',
+    fallback: '',
+    parse: objectPrefix,
+  },
+  AWS_ACCESS_KEY_ID: {
+    doc: 'Who Baton is at the S3-compatible store. Read only if `S3_BUCKET` is set.',
+    defaultText: 'none',
+    fallback: null,
+    parse: someText,
+  },
+  AWS_SECRET_ACCESS_KEY: {
+    doc: 'The secret to that key.',
+    defaultText: 'none',
+    fallback: null,
+    parse: someText,
   },
 };

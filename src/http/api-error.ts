@@ -72,6 +72,7 @@ export const ERROR_CODES = {
   unknown_policy: missing('There is no policy, or no version of it, of this name.'),
   method_not_allowed: bad(405, 'The path is right, the method is not; `Allow` lists the right ones.'),
   request_timeout: bad(408, 'The request did not arrive in time.'),
+  file_in_use: conflict('A batch is still reading the file.'),
   job_not_cancellable: conflict('The job has ended already.'),
   policy_read_only: conflict('The policy stands in the config file and is changed only there.'),
   provider_not_protected: conflict(
@@ -82,7 +83,12 @@ export const ERROR_CODES = {
     retryAfterSeconds: 1,
   },
   body_too_large: bad(413, 'The body is larger than the limit, 4 MiB for JSON.'),
-  unsupported_media_type: bad(415, 'The `Content-Type` is not `application/json`.'),
+  file_too_large: bad(413, 'The file is larger than the limit, 200 MiB by default.'),
+  unsupported_media_type: bad(
+    415,
+    'The `Content-Type` is not `application/json`, or `multipart/form-data` where a file is uploaded.',
+  ),
+  range_not_satisfiable: bad(416, 'The file has no bytes in the range that is asked for.'),
   idempotency_mismatch: bad(422, 'This `Idempotency-Key` was used with another body.'),
   headers_too_large: bad(431, 'The headers are larger than 16 KiB in all.'),
   rate_limit_exceeded: later(429, 'The key makes more requests than it may.'),
