@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   json_too_deep: bad(400, 'The JSON body is nested deeper than 64 levels.'),
   forbidden_key: bad(400, 'The JSON body has a key that no request may have, such as `__proto__`.'),
   invalid_body: bad(400, 'The body is JSON, but not an object.'),
+  invalid_form: bad(400, 'The body is not a form in `multipart/form-data` that can be read to its end.'),
   missing_field: bad(400, 'A field that must be there is missing.'),
   invalid_value: bad(400, 'A field or a query parameter has a value that it may not have.'),
   unknown_field: bad(400, 'A field that Baton does not know, often a slip of the pen.'),
@@ -98,6 +99,10 @@ export const ERROR_CODES = {
     sentence: "A defect in Baton; the log has it under the reply's `x-request-id`.",
   },
   database_unavailable: later(503, 'The database cannot be reached. Nothing was accepted.'),
+  storage_unavailable: later(
+    503,
+    'The store of files cannot be reached or refuses Baton. Nothing was accepted.',
+  ),
   overloaded: later(503, 'Baton takes no more requests for the moment. Nothing was accepted.'),
   shutting_down: later(503, 'This process is stopping. Nothing was accepted; another process may answer.'),
 } as const satisfies Record<string, ErrorCodeEntry>;

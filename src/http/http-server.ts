@@ -11,19 +11,25 @@ import type { Logger } from 'pino';
 import { newId } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { ApiError } from './api-error.js';
+import { boundBodies } from './body-time.js';
 import { answerBrokenHttp } from './broken-http.js';
 import { ErrorReply } from './error-reply.js';
 import { JSON_BODY_LIMIT, parseJsonBody } from './json-body.js';
 import { stringifyWithRaw } from './raw-json.js';
 import { ReadinessService } from './readiness.service.js';
 import { RouteList } from './route-list.js';
+import { withNameAsOnePart } from './slashed-name.js';
+import { NOT_JSON } from './to-api-error.js';
+import { takesUpload } from './upload-route.js';
 
 /** All headers of a request together, in bytes. */
 const HEADERS_LIMIT = 16 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
-/** From the first byte of a request to its last one. */
+/** From the first byte of a request to its last one, also of an upload. */
+const LONGEST_REQUEST_MS = 3_600_000;
+/** The same for everything but uploads. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** How often the two timeouts above are looked at. */
+/** How often the first two timeouts above are looked at. */
 const TIMEOUT_CHECK_MS = 2000;
 /** Longer than the minute that load balancers keep idle connections, so that it is they who close them. */
 const KEEP_ALIVE_MS = 72_000;
@@ -39,19 +45,23 @@ const ALWAYS_OPEN = new Set(['/livez', '/readyz', '/metrics']);
 export class HttpAdapter extends FastifyAdapter {
   readonly errors: ErrorReply;
 
-  constructor(readonly rootLogger: Logger) {
+  constructor(
+    readonly rootLogger: Logger,
+    requestTimeoutMs: number,
+  ) {
     const routes = new RouteList();
     const errors = new ErrorReply(rootLogger, routes);
     super({
       loggerInstance: rootLogger as FastifyBaseLogger,
       logController: new LogController({ disableRequestLogging: true }),
       bodyLimit: JSON_BODY_LIMIT,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: LONGEST_REQUEST_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       forceCloseConnections: 'idle',
       // Refused below instead, in our envelope.
       return503OnClosing: false,
       trustProxy: false,
+      rewriteUrl: ({ url = '/' }) => withNameAsOnePart(url),
       genReqId: (request: IncomingMessage) => requestIds.get(request) ?? newId('req'),
       routerOptions: { maxParamLength: LONGEST_PATH_PART },
       http: {
@@ -69,9 +79,14 @@ export class HttpAdapter extends FastifyAdapter {
     const server: FastifyInstance = this.getInstance();
     server.addHook('onRoute', ({ method, url }) => routes.add(method, url));
     stampReplies(server);
+    boundBodies(server, requestTimeoutMs);
     server.removeAllContentTypeParsers();
     server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
       done(null, parseJsonBody(body as Buffer));
+    });
+    // Left as it comes for the handler, which reads it after the guards.
+    server.addContentTypeParser('multipart/form-data', (request, _payload, done) => {
+      done(takesUpload(request) ? null : new ApiError(...NOT_JSON));
     });
     server.setReplySerializer((payload) => stringifyWithRaw(payload));
   }
@@ -80,8 +95,9 @@ export class HttpAdapter extends FastifyAdapter {
   override registerParserMiddleware(): void {}
 }
 
-export function createHttpAdapter(logger: Logger): HttpAdapter {
-  return new HttpAdapter(logger);
+/** `requestTimeoutMs` is how long a request other than an upload may take to arrive. */
+export function createHttpAdapter(logger: Logger, requestTimeoutMs = REQUEST_TIMEOUT_MS): HttpAdapter {
+  return new HttpAdapter(logger, requestTimeoutMs);
 }
 
 /** Sets up the parts that need the app's services. Before `app.init()` or `app.listen()`, so that every route has them. */

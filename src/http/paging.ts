@@ -5,7 +5,7 @@ export type Order = 'asc' | 'desc';
 
 /** What a list request asks for. */
 export interface Paging {
-  /** 1–100. */
+  /** 1–100, or as the list allows. */
   readonly limit: number;
   /** The id after which the page begins; null for the first page. */
   readonly after: string | null;
@@ -21,17 +21,16 @@ export interface ListReply<T> {
   readonly has_more: boolean;
 }
 
-const DEFAULT_LIMIT = 20;
-const MOST_ITEMS = 100;
+const LIMITS = { most: 100, normal: 20 };
 const LONGEST_ID = 256;
 
 /** Reads `limit`, `after` and `order` of a query; the door's other parameters are its own. Throws {@link ApiError}. */
 export function parsePaging(
   query: Readonly<Record<string, unknown>>,
-  options: { defaultOrder?: Order } = {},
+  options: { defaultOrder?: Order; limits?: { most: number; normal: number } } = {},
 ): Paging {
   return {
-    limit: parseLimit(query['limit']),
+    limit: parseLimit(query['limit'], options.limits ?? LIMITS),
     after: parseAfter(query['after']),
     order: parseOrder(query['order'], options.defaultOrder ?? 'desc'),
   };
@@ -58,11 +57,11 @@ export function listReply<T>(
   };
 }
 
-function parseLimit(value: unknown): number {
-  if (value === undefined) return DEFAULT_LIMIT;
+function parseLimit(value: unknown, { most, normal }: { most: number; normal: number }): number {
+  if (value === undefined) return normal;
   const limit = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : NaN;
-  if (limit >= 1 && limit <= MOST_ITEMS) return limit;
-  throw new ApiError('invalid_value', `limit must be a whole number from 1 to ${MOST_ITEMS}.`, {
+  if (limit >= 1 && limit <= most) return limit;
+  throw new ApiError('invalid_value', `limit must be a whole number from 1 to ${most}.`, {
     param: 'limit',
   });
 }

@@ -1,4 +1,5 @@
 import { HttpException } from '@nestjs/common';
+import { BlobOutage } from '../storage/blob-outage.js';
 import { isDatabaseOutage } from '../storage/database-outage.js';
 import { ApiError, type ErrorCode } from './api-error.js';
 
@@ -21,6 +22,11 @@ export function toApiError(thrown: unknown): ApiError {
       cause: thrown,
     });
   }
+  if (cause instanceof BlobOutage) {
+    return new ApiError('storage_unavailable', 'The store of files cannot be used. Try again in a moment.', {
+      cause: thrown,
+    });
+  }
   return new ApiError(
     'internal_error',
     'Something went wrong inside Baton. Its log has more under this x-request-id.',
@@ -30,13 +36,16 @@ export function toApiError(thrown: unknown): ApiError {
   );
 }
 
+/** What a body is told that is not JSON. */
+export const NOT_JSON: [ErrorCode, string] = [
+  'unsupported_media_type',
+  'The body must be JSON, with the header content-type: application/json; a file is uploaded as multipart/form-data.',
+];
+
 /** Errors of the web framework, by its names (https://fastify.dev/docs/latest/Reference/Errors/). */
 const FRAMEWORK_ERRORS: Readonly<Record<string, [ErrorCode, string] | undefined>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['body_too_large', 'The body is too large: a JSON body may have 4 MiB.'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
-    'unsupported_media_type',
-    'The body must be JSON. Send it with the header content-type: application/json.',
-  ],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: NOT_JSON,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [
     'malformed_request',
     'The body is not as long as content-length says.',
