@@ -6,5 +6,5 @@ export type UploadPurpose = (typeof UPLOAD_PURPOSES)[number];
 export const FILE_PURPOSES = [...UPLOAD_PURPOSES, 'batch_output'] as const;
 export type FilePurpose = (typeof FILE_PURPOSES)[number];
 
-/** How long a file may be kept, counted from when it was made, in seconds. */
+/** How long a file is kept, counted from when it was made, in seconds. */
 export const FILE_LIFE = { shortest: 3600, longest: 2_592_000, normal: 2_592_000 } as const;
