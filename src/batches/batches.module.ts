@@ -1,18 +1,17 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { TransfersService } from '../http/transfers.service.js';
 import { FileTransfers } from './file-transfers.js';
 import { FilesController } from './files.controller.js';
 import { FilesRepository } from './files.repository.js';
 import { FilesService } from './files.service.js';
-import { HttpModule } from '../http/http.module.js';
 
 @Module({})
 export class BatchesModule {
   static forRoot(roles: { readonly api: boolean; readonly worker: boolean }): DynamicModule {
     return {
       module: BatchesModule,
-      imports: [HttpModule],
       controllers: roles.api ? [FilesController] : [],
-      providers: [FilesRepository, FilesService, ...(roles.api ? [FileTransfers] : [])],
+      providers: [FilesRepository, FilesService, ...(roles.api ? [FileTransfers, TransfersService] : [])],
     };
   }
 }
