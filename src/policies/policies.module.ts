@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ProvidersModule } from '../providers/providers.module.js';
+import { NamedModelsService } from './named-models.service.js';
 import { PoliciesController } from './policies.controller.js';
 import { PoliciesRepository } from './policies.repository.js';
 import { PoliciesService } from './policies.service.js';
@@ -9,7 +10,7 @@ import { PolicyLabService } from './policy-lab.service.js';
 @Module({
   imports: [ProvidersModule],
   controllers: [PoliciesController, PolicyLabController],
-  providers: [PoliciesService, PoliciesRepository, PolicyLabService],
-  exports: [PoliciesService],
+  providers: [NamedModelsService, PoliciesService, PoliciesRepository, PolicyLabService],
+  exports: [NamedModelsService, PoliciesService],
 })
 export class PoliciesModule {}

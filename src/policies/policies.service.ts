@@ -63,9 +63,9 @@ export class PoliciesService implements OnApplicationBootstrap {
   }
 
   /** Throws `unknown_policy` if there is none. */
-  async get(projectId: string, name: string): Promise<PolicyRow> {
+  async get(projectId: string, name: string, param = 'name'): Promise<PolicyRow> {
     const row = await this.find(projectId, name);
-    if (!row) throw unknownPolicy(name, 'name');
+    if (!row) throw unknownPolicy(name, param);
     return row;
   }
 

@@ -2,13 +2,22 @@
  * What is known of models, and what a call costs: by what the operator says of the model, else by the provider's own
  * statement, else by the published price list.
  */
-import { calcPrice, findProvider } from '@pydantic/genai-prices';
+import { calcPrice, findProvider, type ModelPrice } from '@pydantic/genai-prices';
 import type { ModelFacts, ProviderConfig } from '../config/config.js';
+import { PROVIDER_PRESETS } from '../config/provider-presets.js';
 import type { Usage } from '../routing/call-result.js';
 import { BoundedCache } from './bounded-cache.js';
 import { wellKnownFacts } from './model-facts.js';
 
 type PriceList = NonNullable<ReturnType<typeof findProvider>>;
+
+/** What a million tokens cost in US dollars; null where it is not known. */
+export interface TokenPrices {
+  readonly inputUsdPerMtok: number | null;
+  readonly outputUsdPerMtok: number | null;
+  readonly cachedInputUsdPerMtok: number | null;
+  readonly cacheWriteUsdPerMtok: number | null;
+}
 
 /** A model's facts, and the price list that has it; null if none has. */
 interface Entry {
@@ -16,10 +25,13 @@ interface Entry {
   readonly prices: PriceList | null;
 }
 
+/** More than all price lists have together: the list of all models must not drive out what attempts ask for. */
+const MOST_ENTRIES = 4_000;
+
 /** Knows models. What it has found out of one is kept, because it is asked for every attempt and finding it is slow. */
 export class Catalogue {
   private readonly priceLists = new Map<string, PriceList | null>();
-  private readonly entries = new BoundedCache<Entry>(1_000);
+  private readonly entries = new BoundedCache<Entry>(MOST_ENTRIES);
 
   constructor(private readonly models: ReadonlyMap<string, ModelFacts>) {}
 
@@ -47,6 +59,57 @@ export class Catalogue {
     if (byFacts !== null) return byFacts;
     if (statedUsd !== null) return toMicros(statedUsd);
     return usage === null || prices === null ? null : priceByList(prices, name, usage);
+  }
+
+  /**
+   * The names of models at the provider that are known without asking it: what the operator says something of, the price
+   * list's own, and the example of a known provider. A name stands in it once, in no order.
+   */
+  namesOf(provider: ProviderConfig): string[] {
+    const prefix = `${provider.name}/`;
+    const said = [...this.models.keys()].filter((model) => model.startsWith(prefix));
+    const preset = Object.values(PROVIDER_PRESETS).find(({ baseUrl }) => baseUrl === provider.baseUrl);
+    const list = this.priceListOf(provider.baseUrl);
+    const listed = (list?.models ?? []).filter(
+      (model) => !model.deprecated && !isElsewhere(provider, model.id) && this.isListed(provider, model.id),
+    );
+    return [
+      ...new Set([
+        ...said.map((model) => model.slice(prefix.length)),
+        ...(preset === undefined ? [] : [preset.exampleModel]),
+        ...listed.map(({ id }) => id),
+      ]),
+    ];
+  }
+
+  /** What a model's tokens cost; where that grows with the length of the request, for a short one. */
+  pricesOf(provider: ProviderConfig, name: string): TokenPrices {
+    if (provider.kind === 'sim') return FREE;
+    const { facts, prices: list } = this.entryOf(provider, name);
+    if (facts.inputUsdPerMtok !== undefined || facts.outputUsdPerMtok !== undefined) {
+      const input = facts.inputUsdPerMtok ?? null;
+      return {
+        inputUsdPerMtok: input,
+        outputUsdPerMtok: facts.outputUsdPerMtok ?? null,
+        cachedInputUsdPerMtok: facts.cachedInputUsdPerMtok ?? input,
+        cacheWriteUsdPerMtok: facts.cacheWriteUsdPerMtok ?? input,
+      };
+    }
+    const prices = list === null ? undefined : calcPrice({}, name, { provider: list })?.model_price;
+    if (prices === undefined) return UNKNOWN;
+    if (Object.keys(prices).length === 0) return FREE;
+    const input = usdPerMtok(prices['input_mtok']);
+    return {
+      inputUsdPerMtok: input,
+      outputUsdPerMtok: usdPerMtok(prices['output_mtok']),
+      cachedInputUsdPerMtok: usdPerMtok(prices['cache_read_mtok']) ?? input,
+      cacheWriteUsdPerMtok: usdPerMtok(prices['cache_write_mtok']) ?? input,
+    };
+  }
+
+  /** Some of the list's names are a family's, or the beginning of names: nobody answers to those. */
+  private isListed(provider: ProviderConfig, id: string): boolean {
+    return !id.endsWith('-') && this.entryOf(provider, id).prices?.models[0]?.id === id;
   }
 
   private entryOf(provider: ProviderConfig, name: string): Entry {
@@ -88,6 +151,31 @@ const LISTED_ELSEWHERE: readonly (readonly [string, string])[] = [
 
 /** Providers that shorten the answer to what the window has room for, so that asking for too much is no reason not to call. */
 const FITS_BY_ITSELF = ['https://api.fireworks.ai/'];
+
+const FREE: TokenPrices = {
+  inputUsdPerMtok: 0,
+  outputUsdPerMtok: 0,
+  cachedInputUsdPerMtok: 0,
+  cacheWriteUsdPerMtok: 0,
+};
+const UNKNOWN: TokenPrices = {
+  inputUsdPerMtok: null,
+  outputUsdPerMtok: null,
+  cachedInputUsdPerMtok: null,
+  cacheWriteUsdPerMtok: null,
+};
+
+function usdPerMtok(price: ModelPrice[string]): number | null {
+  if (price === undefined) return null;
+  return typeof price === 'number' ? price : price.base;
+}
+
+/** Models that have none of our endpoints, and those that Google serves at another door than the one we call. */
+const NO_DOOR = /(^|[/-])(whisper|tts|transcribe|realtime|live|moderation)(-|$)|^gpt-image-/;
+
+function isElsewhere({ kind }: ProviderConfig, name: string): boolean {
+  return NO_DOOR.test(name) || (kind === 'gemini' && name.startsWith('claude-'));
+}
 
 /**
  * The price in millionths of a US dollar of tokens at the operator's prices; null if a price that is needed is not known. Input

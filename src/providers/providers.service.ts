@@ -10,6 +10,7 @@ import type { EgressFailure } from '../egress/exchange.js';
 import { type CallResult, type Failure, NO_REPLY } from '../routing/call-result.js';
 import type { FailureClass } from '../routing/failure.js';
 import {
+  ENDPOINTS,
   findModel,
   type KnownModel,
   type Adapter,
@@ -20,15 +21,24 @@ import {
   type WireRequest,
 } from './adapter.js';
 import { anthropicAdapter } from './anthropic.js';
-import { Catalogue } from './catalogue.js';
+import { Catalogue, type TokenPrices } from './catalogue.js';
 import { geminiAdapter } from './gemini.js';
 import { openaiAdapter } from './openai.js';
 import { toBody, toMessage } from './plain-text.js';
-import { simulate } from './sim.js';
+import { SIM_MODELS, simulate } from './sim.js';
 import { whyUnknown } from './why-unknown.js';
 
 /** The largest answer that is taken. Embeddings of a full request are some 30 MB of JSON. */
 export const MAX_RESPONSE_BYTES = 32 * 2 ** 20;
+
+/** What can be said of a model to someone who chooses one. Absent facts, and null, are not known. */
+export interface ModelDescription {
+  readonly provider: string;
+  readonly facts: ModelFacts;
+  readonly prices: TokenPrices;
+  /** Those of our endpoints that it serves; null if only the provider knows. */
+  readonly endpoints: readonly Endpoint[] | null;
+}
 
 /** How long an answer is taken to be where the request sets no limit, to compare prices. */
 const USUAL_OUTPUT_TOKENS = 1_000;
@@ -44,6 +54,8 @@ const ADAPTERS: Readonly<Record<ProviderConfig['kind'], Adapter>> = {
 @Injectable()
 export class ProvidersService {
   private readonly catalogue: Catalogue;
+  /** Found out when it is first asked for: the price lists are searched for each of their names. */
+  private known: readonly string[] | null = null;
 
   constructor(
     @Inject(APP_CONFIG) private readonly config: AppConfig,
@@ -95,6 +107,28 @@ export class ProvidersService {
   }
 
   /**
+   * Every model that is known by its name, of the providers that are switched on, in the order of names. More can be called:
+   * see {@link whyUnknown}.
+   */
+  knownModels(): readonly string[] {
+    return (this.known ??= this.findKnown());
+  }
+
+  /** What can be said of a model; null for an unknown one. */
+  describe(model: string): ModelDescription | null {
+    const known = this.find(model);
+    if (known === null) return null;
+    const { provider, name } = known;
+    const facts = this.catalogue.factsOf(provider, name);
+    return {
+      provider: provider.name,
+      facts,
+      prices: this.catalogue.pricesOf(provider, name),
+      endpoints: endpointsOf(provider, facts),
+    };
+  }
+
+  /**
    * What a call of this size would cost, in millionths of a US dollar, as if nothing of it were cached; null if the model's
    * prices are not known. An answer of unknown length counts as {@link USUAL_OUTPUT_TOKENS}.
    */
@@ -118,6 +152,15 @@ export class ProvidersService {
     return [...this.config.providers.values()].map(({ name, kind, apiKeys }) => {
       return { name, kind, keyIds: apiKeys.map((key) => key.id) };
     });
+  }
+
+  private findKnown(): string[] {
+    const models = [...this.config.providers.values()].flatMap((provider) => {
+      const isSim = provider.kind === 'sim';
+      const names = isSim ? Object.keys(SIM_MODELS) : this.catalogue.namesOf(provider);
+      return names.map((name) => `${provider.name}/${name}`);
+    });
+    return models.filter((model) => this.whyUnknown(model) === null).sort();
   }
 
   private find(model: string): KnownModel | null {
@@ -168,6 +211,21 @@ export class ProvidersService {
     };
   }
 }
+
+/** Those that both the wire format and the model have; null if nothing is known to be missing. */
+function endpointsOf({ kind }: ProviderConfig, facts: ModelFacts): Endpoint[] | null {
+  const carried = ENDPOINTS.filter((each) => ADAPTERS[kind].whyNot(each, SMALLEST[each]) === null);
+  if (facts.endpoints === undefined && kind !== 'sim' && carried.length === ENDPOINTS.length) return null;
+  return carried.filter((each) => facts.endpoints?.includes(each) ?? true);
+}
+
+/** A request of each endpoint that every format that has the endpoint can carry. */
+const SMALLEST: Readonly<Record<Endpoint, CallRequest['body']>> = {
+  '/v1/chat/completions': { messages: [{ role: 'user', content: 'Hi' }] },
+  '/v1/completions': { prompt: 'Hi' },
+  '/v1/embeddings': { input: 'Hi' },
+  '/v1/responses': { input: 'Hi' },
+};
 
 /** An exchange that ended without a reply. */
 type NoReply = Pick<EgressFailure, 'kind' | 'sent' | 'message'>;

@@ -213,6 +213,10 @@ describe('real replies', () => {
     ],
     ['GET /v1/policies/{name}/stats', '/v1/policies/p/stats', 200],
     ['GET /v1/policies', '/v1/policies', 200],
+    ['GET /v1/models', '/v1/models', 200],
+    ['GET /v1/models/{model}', '/v1/models/policy/p', 200],
+    ['GET /v1/models/{model}', '/v1/models/sim%2Fecho', 200],
+    ['GET /v1/models/{model}', '/v1/models/nope/x', 404],
     [
       'POST /v1/jobs',
       '/v1/jobs',
