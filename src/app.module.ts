@@ -28,6 +28,7 @@ export interface Foundations {
 export class AppModule {
   static forRoot(foundations: Foundations): DynamicModule {
     const { config, db, databaseUrl, installationId, adminKey, encryptionKeys } = foundations;
+    const jobs = JobsModule.forRoot(config.roles);
     return {
       module: AppModule,
       imports: [
@@ -43,8 +44,8 @@ export class AppModule {
         HttpModule,
         ApiKeysModule.forRoot(adminKey),
         AdmissionModule.forRoot(config.roles),
-        JobsModule.forRoot(config.roles),
-        BatchesModule.forRoot(config.roles),
+        jobs,
+        BatchesModule.forRoot(config.roles, jobs),
         GatewayModule.forRoot(config.roles),
       ],
     };

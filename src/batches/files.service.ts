@@ -5,6 +5,7 @@ import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from '../http/api-error.js';
 import type { Paging } from '../http/paging.js';
 import { Blobs } from '../storage/blobs.js';
+import type { DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
 import { type FileDescription, type FileRow, FilesRepository } from './files.repository.js';
 
@@ -96,10 +97,17 @@ export class FilesService {
     return this.files.find(projectId, fileId);
   }
 
-  /** As {@link find}, but throws `not_found`. */
-  async get(projectId: string, fileId: string): Promise<FileRow> {
+  /** As {@link find}, but throws `not_found`; `param` says where the id was given. */
+  async get(projectId: string, fileId: string, param = 'id'): Promise<FileRow> {
     const row = await this.files.find(projectId, fileId);
-    if (!row) throw notFound(toPublicId('file', fileId));
+    if (!row) throw notFound(toPublicId('file', fileId), param);
+    return row;
+  }
+
+  /** As {@link get}, and until the caller's transaction ends nobody can delete the file. */
+  async hold(trx: DatabaseOrTransaction, projectId: string, fileId: string, param = 'id'): Promise<FileRow> {
+    const row = await this.files.hold(trx, projectId, fileId);
+    if (!row) throw notFound(toPublicId('file', fileId), param);
     return row;
   }
 
@@ -152,12 +160,12 @@ export class FilesService {
 }
 
 /** The uuid in a file's id. Throws `not_found`: what is no id names no file. */
-export function fileUuid(id: string): string {
+export function fileUuid(id: string, param = 'id'): string {
   const uuid = toUuid('file', id);
-  if (uuid === null) throw notFound(id);
+  if (uuid === null) throw notFound(id, param);
   return uuid;
 }
 
-function notFound(id: string): ApiError {
-  return new ApiError('not_found', `There is no file '${id.slice(0, 64)}'.`, { param: 'id' });
+function notFound(id: string, param = 'id'): ApiError {
+  return new ApiError('not_found', `There is no file '${id.slice(0, 64)}'.`, { param });
 }

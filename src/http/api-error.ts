@@ -75,6 +75,9 @@ export const ERROR_CODES = {
   request_timeout: bad(408, 'The request did not arrive in time.'),
   file_in_use: conflict('A batch is still reading the file.'),
   job_not_cancellable: conflict('The job has ended already.'),
+  batch_not_running: conflict('The batch has ended, or is about to: it is too late for this.'),
+  batch_not_ended: conflict('The batch has not ended yet.'),
+  nothing_to_retry: conflict('No line of the batch ended in a way that is to be run again.'),
   policy_read_only: conflict('The policy stands in the config file and is changed only there.'),
   provider_not_protected: conflict(
     'The provider has no circuits: it is `sim`, or the config says `protect: false`.',
@@ -93,6 +96,7 @@ export const ERROR_CODES = {
   idempotency_mismatch: bad(422, 'This `Idempotency-Key` was used with another body.'),
   headers_too_large: bad(431, 'The headers are larger than 16 KiB in all.'),
   rate_limit_exceeded: later(429, 'The key makes more requests than it may.'),
+  too_many_batches: later(429, 'The project has as many unfinished batches as it may.'),
   internal_error: {
     status: 500,
     type: 'server_error',

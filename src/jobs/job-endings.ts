@@ -5,6 +5,8 @@ import { MetricsService } from '../telemetry/metrics.service.js';
 import type { EventType } from '../webhooks/event.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
 import type { FinishedAttempt, Lease } from './attempts.repository.js';
+import { BatchBell } from './batch-bell.js';
+import { endLines } from './batch-lines.repository.js';
 import { type AlsoWrite, type EndedJob, type Ending, JobRunsRepository } from './job-runs.repository.js';
 import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
@@ -18,8 +20,8 @@ const EVENT_TYPES: Readonly<Record<EndedJob['status'], EventType>> = {
 };
 
 /**
- * The end of a job, whichever way it comes: its events are written in the transaction that ends it; the bell is rung,
- * the waiters are told and the counters turned after the commit.
+ * The end of a job, whichever way it comes: its events, and its place in its batch's tally, are written in the transaction that
+ * ends it; the bells are rung, the waiters are told and the counters turned after the commit.
  */
 @Injectable()
 export class JobEndings {
@@ -29,12 +31,13 @@ export class JobEndings {
     private readonly jobs: JobsRepository,
     private readonly webhooks: WebhooksService,
     private readonly waiter: JobWaiter,
+    private readonly batches: BatchBell,
     private readonly metrics: MetricsService,
   ) {}
 
   /** False if the lease is lost: then nothing was written. */
   async end(lease: Lease, finished: FinishedAttempt | null, ending: Ending): Promise<boolean> {
-    const done = await this.runs.end(lease, finished, ending, this.writeEvents);
+    const done = await this.runs.end(lease, finished, ending, this.alsoWrite);
     if (!done) return false;
     await this.tell([done.job], done.bells);
     return true;
@@ -42,7 +45,7 @@ export class JobEndings {
 
   /** False if the job is not there to be cancelled. */
   async cancel(projectId: string, jobId: string): Promise<boolean> {
-    const done = await this.jobs.cancel(projectId, jobId, this.writeEvents);
+    const done = await this.jobs.cancel(projectId, jobId, this.alsoWrite);
     if (!done) return false;
     await this.tell([done.job], done.bells);
     return true;
@@ -50,20 +53,22 @@ export class JobEndings {
 
   /** Takes back what dead workers held; answers how many jobs that were. */
   async reap(limit: number): Promise<number> {
-    const { taken, ended, bells } = await this.sweeps.reap(limit, this.writeEvents);
+    const { taken, ended, bells } = await this.sweeps.reap(limit, this.alsoWrite);
     await this.tell(ended, bells);
     return taken;
   }
 
   /** Ends what waited past its deadline; answers how many jobs that were. */
   async expire(limit: number): Promise<number> {
-    const { ended, bells } = await this.sweeps.expire(limit, this.writeEvents);
+    const { ended, bells } = await this.sweeps.expire(limit, this.alsoWrite);
     await this.tell(ended, bells);
     return ended.length;
   }
 
-  private readonly writeEvents: AlsoWrite = async (trx, ended) => {
+  private readonly alsoWrite: AlsoWrite = async (trx, ended) => {
     if (ended.length === 0) return [];
+    const lines = ended.filter((job) => job.batchId !== null);
+    if (lines.length > 0) await endLines(trx, lines);
     return this.webhooks.recordEvents(
       trx,
       ended.map((job) => ({
@@ -81,6 +86,7 @@ export class JobEndings {
       this.metrics.jobsEnded.inc({ status: job.status });
       this.metrics.jobDuration.observe({ status: job.status }, job.durationMs / 1000);
       this.waiter.ended(job.id);
+      if (job.batchId !== null) this.batches.news(job.batchId);
     }
     await this.webhooks.ring(bells);
   }

@@ -15,6 +15,7 @@ import { isDatabaseOutage } from '../storage/database-outage.js';
 import { newUuid, toPublicId } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { NewAttempt } from './attempts.repository.js';
+import { Dispatcher } from './dispatcher.js';
 import { JobEndings } from './job-endings.js';
 import { JobGates } from './job-gates.js';
 import { JobRunsRepository } from './job-runs.repository.js';
@@ -58,12 +59,14 @@ export class JobRunner {
     private readonly providers: ProvidersService,
     private readonly answers: AnswerChecker,
     private readonly endings: JobEndings,
+    private readonly dispatcher: Dispatcher,
     private readonly metrics: MetricsService,
   ) {}
 
   /** Runs the job if it is there to be run, until it ends, must wait, or is taken away. */
   async run(jobId: string): Promise<void> {
     const job = await this.runs.claim(jobId, WORKER);
+    this.dispatcher.taken();
     if (!job) return;
     const lease = this.leases.hold(job);
     try {

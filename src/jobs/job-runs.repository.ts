@@ -16,6 +16,8 @@ import {
   type NewAttempt,
   totalsOf,
 } from './attempts.repository.js';
+import { COUNTED_COLUMNS, type CountedJob, recount } from './batch-tallies.repository.js';
+import { MAY_RUN } from './job-dispatch.repository.js';
 
 /** How long a claim holds without being renewed. */
 export const LEASE_SECONDS = 12;
@@ -62,6 +64,10 @@ export interface EndedJob {
   readonly webhookUrl: string | null;
   /** From acceptance to the end. */
   readonly durationMs: number;
+  /** The uuid of the batch whose line it is. */
+  readonly batchId: string | null;
+  /** Whether equal lines of its batch wait for its answer. */
+  readonly isShared: boolean;
 }
 
 /** Writes what belongs to the same moment as the jobs' end (their events), in the same transaction. */
@@ -72,11 +78,12 @@ export type AlsoWrite = (trx: DatabaseOrTransaction, ended: readonly EndedJob[])
 export class JobRunsRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
-  /** Takes the job; null if it is not there to be taken: ended, running, not due. */
+  /** Takes the job; null if it is not there to be taken: ended, running, not due, of a batch that is paused. */
   async claim(jobId: string, worker: string): Promise<ClaimedJob | null> {
     const { rows } = await sql<ClaimedJob>`
       with due as (
-        select id, woken from jobs where id = ${jobId} and status = 'queued' and due_at <= now() for no key update),
+        select id, woken from jobs where id = ${jobId} and status = 'queued' and due_at <= now() and ${MAY_RUN}
+        for no key update),
       claimed as (
         update jobs set status = 'in_progress', waiting = false, parked_on = null, woken = false, worker = ${worker},
           started_at = coalesce(started_at, now()),
@@ -201,11 +208,14 @@ export class JobRunsRepository {
     const { jobId } = lease;
     await this.db.transaction().execute(async (trx) => {
       // The job's row first, as everywhere: two orders of locking would meet in a deadlock.
-      await sql`select 1 from jobs where id = ${jobId} for no key update`.execute(trx);
+      const { rows } = await sql<CountedJob>`
+        select ${COUNTED_COLUMNS} from jobs where id = ${jobId} for no key update`.execute(trx);
       await sql`update attempts set outcome = null
         where id = ${finished.id} and outcome in ('interrupted', 'cancelled')`.execute(trx);
       await finishAttempt(trx, lease, { ...finished, outcome: 'superseded' });
       await sumUp(trx, [jobId]);
+      const [before] = rows;
+      if (before?.batchId && before.isEnded) await recount(trx, before);
     });
   }
 
@@ -213,16 +223,21 @@ export class JobRunsRepository {
   async renew(leases: readonly Lease[]): Promise<Set<string>> {
     const { rows } = await sql<{ id: string }>`
       update jobs set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-      from unnest(${leases.map((lease) => lease.jobId)}::uuid[], ${leases.map((lease) => lease.token)}::int[]) as held (id, token)
-      where jobs.id = held.id and jobs.lease_token = held.token and jobs.status = 'in_progress'
-      returning jobs.id`.execute(this.db);
+      where id in (
+        select jobs.id
+        from unnest(${leases.map((lease) => lease.jobId)}::uuid[], ${leases.map((lease) => lease.token)}::int[]) as held (id, token)
+        join jobs on jobs.id = held.id and jobs.lease_token = held.token and jobs.status = 'in_progress'
+        -- In the order in which all who lock many jobs do: else two of them could wait for each other.
+        order by jobs.id for no key update of jobs)
+      returning id`.execute(this.db);
     return new Set(rows.map((row) => row.id));
   }
 }
 
 /** What is told of jobs that have just ended. */
 export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",
-  ${milliseconds('now() - created_at')} as "durationMs"`;
+  ${milliseconds('now() - created_at')} as "durationMs", batch_id as "batchId",
+  batch_id is not null and exists (select from jobs other where other.same_as = jobs.id) as "isShared"`;
 
 /** Brings the jobs' own columns up to what their attempts say. */
 export async function sumUp(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {

@@ -7,12 +7,10 @@ import {
 } from '@nestjs/common';
 import { DATABASE_URL } from '../storage/storage.module.js';
 import { Notifications } from '../storage/notifications.js';
-import { QueueService } from '../queue/queue.service.js';
 import { SweepLoop } from '../queue/sweep-loop.js';
-import { MetricsService } from '../telemetry/metrics.service.js';
+import { Dispatcher } from './dispatcher.js';
 import { JobEndings } from './job-endings.js';
 import { LEASE_SECONDS } from './job-runs.repository.js';
-import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { CANCEL_CHANNEL } from './jobs.repository.js';
 import { LeaseKeeper } from './lease-keeper.js';
 
@@ -20,7 +18,7 @@ const MOST_PER_STEP = 500;
 
 /**
  * What makes losing every message harmless: each second it takes back what dead workers held, ends what is past its
- * deadline, and rings for what is due and was not heard. Any number of processes may do it at once. It also hears which
+ * deadline, and has the window filled with what is due. Any number of processes may do it at once. It also hears which
  * jobs were cancelled, so that their calls stop at once.
  */
 @Injectable()
@@ -33,11 +31,9 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     @Inject(DATABASE_URL) databaseUrl: string,
-    private readonly sweeps: JobSweepsRepository,
     private readonly endings: JobEndings,
-    private readonly queue: QueueService,
+    private readonly dispatcher: Dispatcher,
     private readonly leases: LeaseKeeper,
-    private readonly metrics: MetricsService,
   ) {
     this.cancels = new Notifications(
       databaseUrl,
@@ -64,21 +60,11 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
       if (performance.now() >= this.mayReapFromMs)
         await this.untilFewer(() => this.endings.reap(MOST_PER_STEP));
       await this.untilFewer(() => this.endings.expire(MOST_PER_STEP));
-      await this.untilFewer(() => this.ring());
+      await this.dispatcher.fill();
     } catch (error) {
       this.mayReapFromMs = performance.now() + LEASE_SECONDS * 1_000;
       throw error;
     }
-  }
-
-  private async ring(): Promise<number> {
-    const bells = await this.sweeps.due(MOST_PER_STEP);
-    if (await this.queue.ring('run-job', bells)) {
-      this.metrics.sweeperRung.inc(bells.length);
-      return bells.length;
-    }
-    await this.sweeps.unring(bells.map((bell) => bell.id));
-    return 0;
   }
 
   private async untilFewer(step: () => Promise<number>): Promise<void> {

@@ -5,12 +5,10 @@ import { DATABASE, type Database } from '../storage/database.js';
 import { closeOpenAttempts } from './attempts.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED, sumUp } from './job-runs.repository.js';
 
-/** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
-const RING_AGAIN_SECONDS = 30;
 /** So often may the process that runs a job die before the job is taken for the cause. */
 const MOST_CRASHES = 3;
 
-/** The SQL that is done to many jobs at once: whose worker died, which are past their deadline, due, or have room again. */
+/** The SQL that is done to many jobs at once: whose worker died, and which are past their deadline. */
 @Injectable()
 export class JobSweepsRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
@@ -59,34 +57,5 @@ export class JobSweepsRepository {
         returning ${ENDED_COLUMNS}`.execute(trx);
       return { ended, bells: await alsoWrite(trx, ended) };
     });
-  }
-
-  /** The bells that must be rung now; each is noted as rung. */
-  async due(limit: number): Promise<Bell[]> {
-    const { rows } = await sql<Bell>`
-      update jobs set rung_at = now() where id in (
-        select id from jobs
-        where status = 'queued' and due_at <= now()
-          and (rung_at is null or rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS}))
-        order by due_at limit ${limit} for update skip locked)
-      returning id, dispatch_no as "dispatchNo", priority`.execute(this.db);
-    return rows;
-  }
-
-  /** Takes back that these bells were rung, so that the next sweep rings them. */
-  async unring(ids: readonly string[]): Promise<void> {
-    await sql`update jobs set rung_at = null where id = any(${ids}::uuid[]) and status = 'queued'`.execute(
-      this.db,
-    );
-  }
-
-  /** Makes due up to `limit` jobs that wait for room there, the most urgent and oldest first; answers their bells. */
-  async wake(parkedOn: string, limit: number): Promise<Bell[]> {
-    const { rows } = await sql<Bell>`
-      update jobs set due_at = now(), woken = true, rung_at = now() where id in (
-        select id from jobs where parked_on = ${parkedOn} and status = 'queued' and not woken
-        order by priority, id limit ${limit} for update skip locked)
-      returning id, dispatch_no as "dispatchNo", priority`.execute(this.db);
-    return rows;
   }
 }

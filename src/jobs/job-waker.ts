@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { AdmissionService } from '../admission/admission.service.js';
-import { QueueService } from '../queue/queue.service.js';
-import { JobSweepsRepository } from './job-sweeps.repository.js';
+import { Dispatcher } from './dispatcher.js';
+import { JobDispatchRepository } from './job-dispatch.repository.js';
 
 /**
  * Calls jobs that wait for room at a model before their time, as soon as there is room: no slot of a limited model stays
@@ -13,8 +13,8 @@ export class JobWaker implements OnApplicationBootstrap {
 
   constructor(
     private readonly admission: AdmissionService,
-    private readonly sweeps: JobSweepsRepository,
-    private readonly queue: QueueService,
+    private readonly dispatch: JobDispatchRepository,
+    private readonly dispatcher: Dispatcher,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -23,8 +23,8 @@ export class JobWaker implements OnApplicationBootstrap {
 
   private async wake(parkedOn: string, room: number): Promise<number> {
     try {
-      const bells = await this.sweeps.wake(parkedOn, room);
-      if (!(await this.queue.ring('run-job', bells))) await this.sweeps.unring(bells.map(({ id }) => id));
+      const bells = await this.dispatch.wake(parkedOn, room);
+      await this.dispatcher.ring(bells);
       return bells.length;
     } catch (error) {
       this.logger.warn(`Could not wake who waits for ${parkedOn}: ${String(error)}`);

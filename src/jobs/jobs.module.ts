@@ -1,7 +1,15 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { HttpModule } from '../http/http.module.js';
 import { PoliciesModule } from '../policies/policies.module.js';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { WebhooksModule } from '../webhooks/webhooks.module.js';
+import { BatchBell } from './batch-bell.js';
+import { BatchJobsService } from './batch-jobs.service.js';
+import { BatchLinesRepository } from './batch-lines.repository.js';
+import { BatchResultsRepository } from './batch-results.repository.js';
+import { BatchTalliesRepository } from './batch-tallies.repository.js';
+import { Dispatcher } from './dispatcher.js';
+import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobEndings } from './job-endings.js';
 import { JobGates } from './job-gates.js';
 import { JobRunner } from './job-runner.js';
@@ -12,7 +20,7 @@ import { JobWaiter } from './job-waiter.js';
 import { JobWaker } from './job-waker.js';
 import { RunPreparer } from './run-preparer.js';
 import { JobsController } from './jobs.controller.js';
-import { JobsProcessor } from './jobs.processor.js';
+import { JobsProcessor, LinesProcessor, RunSlots } from './jobs.processor.js';
 import { JobsRepository } from './jobs.repository.js';
 import { JobsService } from './jobs.service.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -25,19 +33,37 @@ export class JobsModule {
   static forRoot(roles: { readonly api: boolean; readonly worker: boolean }): DynamicModule {
     return {
       module: JobsModule,
-      imports: [PoliciesModule, ProvidersModule, WebhooksModule.forRoot(roles)],
+      imports: [HttpModule, PoliciesModule, ProvidersModule, WebhooksModule.forRoot(roles)],
       controllers: roles.api ? [JobsController, PolicyStatsController] : [],
       providers: [
         JobsRepository,
         JobRunsRepository,
         JobSweepsRepository,
+        JobDispatchRepository,
+        BatchLinesRepository,
+        BatchTalliesRepository,
+        BatchResultsRepository,
+        BatchBell,
+        BatchJobsService,
         JobEndings,
         JobWaiter,
         ...(roles.api ? [JobsService, PolicyStatsService, PolicyStatsRepository] : []),
         ...(roles.worker
-          ? [JobsProcessor, JobRunner, RunPreparer, JobGates, JobWaker, LeaseKeeper, JobSweeper]
+          ? [
+              JobsProcessor,
+              LinesProcessor,
+              RunSlots,
+              JobRunner,
+              RunPreparer,
+              JobGates,
+              JobWaker,
+              LeaseKeeper,
+              Dispatcher,
+              JobSweeper,
+            ]
           : []),
       ],
+      exports: [BatchJobsService, PoliciesModule, WebhooksModule],
     };
   }
 }

@@ -4,16 +4,12 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
 import { closeOpenAttempts, totalsOf } from './attempts.repository.js';
+import { bellOf, type JobBell } from './job-bell.js';
+import { rungOf, WINDOW } from './job-dispatch.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
 
 /** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
 export const CANCEL_CHANNEL = 'baton_cancel';
-
-/** An idempotency key is kept this long, or for as long as its job is unfinished. */
-const IDEMPOTENCY_HOURS = 24;
-/** Whether the key `k` has done its service. */
-const WORN_OUT = sql`(k.created_at < now() - make_interval(hours => ${IDEMPOTENCY_HOURS})
-  and not exists (select 1 from jobs j where j.id = k.resource_id and j.finished_at is null))`;
 
 /** A job that is about to be accepted. */
 export interface NewJob {
@@ -33,21 +29,11 @@ export interface NewJob {
   readonly expiresInSeconds: number;
 }
 
-/** The key of a request that may come twice, and a digest of what it asks. */
-export interface IdempotencyKey {
-  readonly route: string;
-  readonly key: string;
-  readonly digest: Buffer;
+/** A job that was just accepted, and the bell that is to be rung for it; null if it must wait for room in the window, or for its time. */
+export interface AcceptedJob {
+  readonly row: WholeJobRow;
+  readonly bell: JobBell | null;
 }
-
-/** What an idempotency key stands for. */
-export interface KnownKey {
-  readonly jobId: string;
-  readonly digest: Buffer;
-}
-
-/** The new job, or what the key of the request has stood for before. */
-export type Acceptance = { readonly accepted: WholeJobRow } | { readonly known: KnownKey };
 
 /** A job as it is kept, without its bodies. */
 export type JobRow = Awaited<ReturnType<JobsRepository['list']>>[number];
@@ -91,35 +77,45 @@ const COLUMNS = [
 export class JobsRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
-  /**
-   * Accepts the job: when this resolves it is durable. With an idempotency key that was used before it accepts nothing
-   * and answers what the key stands for. Waits for another request with the same key, for at most 2 s: then it throws
-   * Postgres' 55P03.
-   */
-  async accept(job: NewJob, key: IdempotencyKey | null): Promise<Acceptance> {
-    if (!key) return { accepted: await this.insert(this.db, job) };
-    return this.db.transaction().execute(async (trx) => {
-      await sql`set local lock_timeout = '2s'`.execute(trx);
-      const known = await this.keepKey(trx, job, key);
-      return known ? { known } : { accepted: await this.insert(trx, job) };
-    });
+  /** As {@link insert}, by itself: when this resolves the job is durable. */
+  async accept(job: NewJob): Promise<AcceptedJob> {
+    return this.insert(this.db, job);
   }
 
-  /** What the key stands for; undefined if it is new, or so old that it is new again. */
-  async findKey(projectId: string, key: IdempotencyKey): Promise<KnownKey | undefined> {
-    const { rows } = await sql<KnownKey>`
-      select resource_id as "jobId", digest from idempotency_keys k
-      where k.project_id = ${projectId} and k.route = ${key.route} and k.key = ${key.key} and not ${WORN_OUT}`.execute(
-      this.db,
-    );
-    return rows[0];
+  /** Accepts the job, and notes it as rung if its project's window has room: it is rung as soon as this is committed. */
+  async insert(db: DatabaseOrTransaction, job: NewJob): Promise<AcceptedJob> {
+    const runAt = job.runAt === null ? sql`null::timestamptz` : sql`to_timestamp(${job.runAt})`;
+    const due = sql`greatest(now(), ${runAt})`;
+    const { rows } = await sql<JobRow & { place: number; isRung: boolean }>`
+      with source as (
+        select ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`)}::int as place
+      ), accepted as (
+        insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
+          webhook_url, run_at, due_at, waiting, expires_at, rung_at)
+        select ${job.id}::uuid, ${job.projectId}::uuid, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
+          ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${job.priority}::smallint,
+          ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
+          ${due} + make_interval(secs => ${job.expiresInSeconds}),
+          case when ${job.runAt === null}::boolean and place < ${WINDOW} then now() end
+        from source
+        returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"),
+      kept as (insert into job_requests (job_id, project_id, body) select id, ${job.projectId}::uuid, ${job.request} from accepted)
+      select * from accepted cross join source`.execute(db);
+    const [row] = rows;
+    if (!row) throw new Error('A job was inserted and did not come back');
+    const { place, isRung, ...kept } = row;
+    const bell = bellOf({ id: job.id, dispatchNo: 1, priority: job.priority, isLine: false, place });
+    return { row: { ...kept, request: job.request, response: null }, bell: isRung ? bell : null };
   }
 
   async find(projectId: string, jobId: string): Promise<WholeJobRow | undefined> {
     return this.rows(projectId)
       .where('jobs.id', '=', jobId)
       .innerJoin('job_requests', 'job_requests.job_id', 'jobs.id')
-      .leftJoin('job_responses', 'job_responses.job_id', 'jobs.id')
+      .leftJoin('job_responses', (join) =>
+        // An equal line's answer is kept once.
+        join.on('job_responses.job_id', '=', sql<string>`coalesce(jobs.same_as, jobs.id)`),
+      )
       .select(['job_requests.body as request', 'job_responses.body as response'])
       .executeTakeFirst();
   }
@@ -175,57 +171,6 @@ export class JobsRepository {
       await sql`select pg_notify(${CANCEL_CHANNEL}, ${jobId})`.execute(trx);
       return { job, bells: await alsoWrite(trx, [job]) };
     });
-  }
-
-  /** Null if the key is new, and now stands for this job; else what it stands for. */
-  private async keepKey(
-    trx: DatabaseOrTransaction,
-    job: NewJob,
-    key: IdempotencyKey,
-  ): Promise<KnownKey | null> {
-    const { projectId } = job;
-    await sql`delete from idempotency_keys k
-      where k.project_id = ${projectId} and k.route = ${key.route} and k.key = ${key.key}
-        and ${WORN_OUT}`.execute(trx);
-    const { numInsertedOrUpdatedRows } = await trx
-      .insertInto('idempotency_keys')
-      .values({
-        project_id: projectId,
-        route: key.route,
-        key: key.key,
-        digest: key.digest,
-        resource_id: job.id,
-      })
-      .onConflict((conflict) => conflict.columns(['project_id', 'route', 'key']).doNothing())
-      .executeTakeFirstOrThrow();
-    if (numInsertedOrUpdatedRows) return null;
-    return trx
-      .selectFrom('idempotency_keys')
-      .where('project_id', '=', projectId)
-      .where('route', '=', key.route)
-      .where('key', '=', key.key)
-      .select(['resource_id as jobId', 'digest'])
-      .executeTakeFirstOrThrow();
-  }
-
-  private async insert(db: DatabaseOrTransaction, job: NewJob): Promise<WholeJobRow> {
-    const runAt = job.runAt === null ? sql`null::timestamptz` : sql`to_timestamp(${job.runAt})`;
-    const due = sql`greatest(now(), ${runAt})`;
-    const { rows } = await sql<JobRow>`
-      with accepted as (
-        insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
-          webhook_url, run_at, due_at, waiting, expires_at, rung_at)
-        values (${job.id}, ${job.projectId}, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
-          ${job.policy?.version ?? null}, ${job.chainId}, ${job.priority}, ${JSON.stringify(job.metadata)},
-          ${job.webhookUrl}, ${runAt}, ${due}, ${job.runAt !== null}, ${due} + make_interval(secs => ${job.expiresInSeconds}),
-          -- Noted as rung, because it is as soon as this is committed; taken back if that fails.
-          ${job.runAt === null ? sql`now()` : null})
-        returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count),
-      kept as (insert into job_requests (job_id, project_id, body) select id, ${job.projectId}::uuid, ${job.request} from accepted)
-      select * from accepted`.execute(db);
-    const [row] = rows;
-    if (!row) throw new Error('A job was inserted and did not come back');
-    return { ...row, request: job.request, response: null };
   }
 
   private rows(projectId: string) {

@@ -1,7 +1,7 @@
 /** Jobs: takes a job durably, runs it down its chain, shows it and its attempts. Nothing accepted is ever lost. */
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
+import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
 import type { Paging } from '../http/paging.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
@@ -9,16 +9,16 @@ import { QueueService } from '../queue/queue.service.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
+import { chainNames } from './chain-names.js';
 import type { SubmitJobDto } from './job.dto.js';
+import type { JobBell } from './job-bell.js';
 import { JobEndings } from './job-endings.js';
-import { JobSweepsRepository } from './job-sweeps.repository.js';
+import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import {
   type AttemptRow,
-  type IdempotencyKey,
   type JobFilters,
   type JobRow,
-  type KnownKey,
   JobsRepository,
   type NewJob,
   type WholeJobRow,
@@ -39,15 +39,14 @@ export interface WholeJob {
 }
 
 const DEFAULT_EXPIRES_IN_SECONDS = 86_400;
-const MOST_MODELS = 20;
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /** What the doors of jobs do. */
 @Injectable()
 export class JobsService {
   constructor(
     private readonly jobs: JobsRepository,
-    private readonly sweeps: JobSweepsRepository,
+    private readonly dispatch: JobDispatchRepository,
+    private readonly idempotency: IdempotencyService,
     private readonly policies: PoliciesService,
     private readonly webhooks: WebhooksService,
     private readonly queue: QueueService,
@@ -61,15 +60,19 @@ export class JobsService {
     const key =
       idempotencyKey === null ? null : { route: 'POST /v1/jobs', key: idempotencyKey, digest: digestOf(dto) };
     // Before anything else is looked at: the first reply comes again even if its policy is gone by now.
-    const known = key && (await this.jobs.findKey(projectId, key));
-    if (known) return this.replay(projectId, known, key);
+    const known = key && (await this.idempotency.known(projectId, key));
+    if (known !== null) return this.replay(projectId, known);
     const job = await this.toNewJob(projectId, dto);
-    const acceptance = await this.accept(job, key);
-    if ('known' in acceptance) return this.replay(projectId, acceptance.known, key);
+    const accepted =
+      key === null
+        ? { made: await this.jobs.accept(job) }
+        : await this.idempotency.once(projectId, key, job.id, (trx) => this.jobs.insert(trx, job));
+    if ('knownId' in accepted) return this.replay(projectId, accepted.knownId);
     this.metrics.jobsSubmitted.inc({ endpoint: job.endpoint });
+    const { row, bell } = accepted.made;
     // The job is durable: nobody waits for its bell.
-    if (job.runAt === null) void this.ring(job);
-    return { row: acceptance.accepted, isReplay: false };
+    if (bell !== null) void this.ring(bell);
+    return { row, isReplay: false };
   }
 
   /** The job once it has ended, or as it is when the time is up, the client is gone or this process stops. */
@@ -120,45 +123,19 @@ export class JobsService {
     return job;
   }
 
-  private async replay(projectId: string, known: KnownKey, key: IdempotencyKey | null): Promise<Submitted> {
-    if (key && !known.digest.equals(key.digest)) {
-      throw new ApiError(
-        'idempotency_mismatch',
-        'This Idempotency-Key was used with another body. Use a new key for a new request.',
-      );
-    }
-    return { row: (await this.get(projectId, known.jobId)).row, isReplay: true };
-  }
-
-  private async accept(job: NewJob, key: IdempotencyKey | null) {
-    try {
-      return await this.jobs.accept(job, key);
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
-      throw new ApiError(
-        'idempotency_in_flight',
-        'A request with this Idempotency-Key is still under way. Try again in a second.',
-        { retryAfterSeconds: 1 },
-      );
-    }
+  private async replay(projectId: string, jobId: string): Promise<Submitted> {
+    return { row: (await this.get(projectId, jobId)).row, isReplay: true };
   }
 
   /** Never throws. */
-  private async ring(job: NewJob): Promise<void> {
-    if (await this.queue.ring('run-job', [{ id: job.id, dispatchNo: 1, priority: job.priority }])) return;
-    // The job is safe without a bell; the sweeper rings once this is written, and in any case a little later.
-    await this.sweeps.unring([job.id]).catch(() => undefined);
+  private async ring(bell: JobBell): Promise<void> {
+    if (await this.queue.ring(bell.queue, [bell])) return;
+    // The job is safe without a bell; the dispatcher rings once this is written, and in any case a little later.
+    await this.dispatch.unring([bell.id]).catch(() => undefined);
   }
 
   private async toNewJob(projectId: string, dto: SubmitJobDto): Promise<NewJob> {
     const { model, models } = chainNames(dto.request);
-    if (dto.request['stream'] === true) {
-      throw new ApiError(
-        'invalid_value',
-        'request.stream must be left out: a job collects the whole answer.',
-        { param: 'request.stream' },
-      );
-    }
     // As with OpenAI, null is as good as left out.
     const webhookUrl = dto.webhook_url ?? null;
     if (webhookUrl !== null) await this.webhooks.checkUrl(webhookUrl);
@@ -189,33 +166,4 @@ export function jobUuid(id: string): string {
 
 function notFound(id: string): ApiError {
   return new ApiError('not_found', `There is no job '${id.slice(0, 64)}'.`, { param: 'id' });
-}
-
-/** What the request names: `model`, `models`, or both (then `model` is the first). */
-function chainNames(request: Record<string, unknown>): { model: string | null; models: string[] } {
-  const { model, models } = request;
-  if (model !== undefined && (typeof model !== 'string' || model === '' || model.length > 256)) {
-    throw new ApiError(
-      'invalid_value',
-      "request.model must be a model ('provider/model') or a policy ('policy/name').",
-      { param: 'request.model' },
-    );
-  }
-  if (models === undefined) return { model: model ?? null, models: [] };
-  const isList = Array.isArray(models) && models.length >= 1 && models.length <= MOST_MODELS;
-  if (
-    !isList ||
-    !models.every((each): each is string => typeof each === 'string' && each !== '' && each.length <= 256)
-  ) {
-    throw new ApiError(
-      'invalid_value',
-      `request.models must be a list of 1 to ${MOST_MODELS} models ('provider/model'), the first of them primary.`,
-      { param: 'request.models' },
-    );
-  }
-  return { model: model ?? null, models };
-}
-
-function digestOf(dto: SubmitJobDto): Buffer {
-  return createHash('sha256').update(JSON.stringify(dto)).digest();
 }

@@ -19,7 +19,7 @@ export interface QueueBackend {
   readonly connection: ConnectionOptions;
 }
 
-/** Connections of one BullMQ object to PostgreSQL; there are four objects in a process that runs both roles. */
+/** Connections of one BullMQ object to PostgreSQL; there are eight objects in a process that runs both roles. */
 const POSTGRES_POOL_SIZE = 4;
 const LONGEST_RECONNECT_MS = 2_000;
 

@@ -117,7 +117,7 @@ function toMessage(name: QueueName, bell: Bell) {
   return {
     name,
     data: { id: bell.id },
-    opts: { jobId: `${bell.id}-${bell.dispatchNo}`, ...(bell.priority ? { priority: bell.priority } : {}) },
+    opts: { jobId: `${bell.id}-${bell.dispatchNo}`, ...(bell.rank ? { priority: bell.rank } : {}) },
   };
 }
 

@@ -6,8 +6,15 @@
 
 /** The one table of queues: what a message's id names, and who hears it. */
 export const QUEUES = {
-  /** A job's uuid; heard by `jobs.processor`. */
+  /** The uuid of a job that was submitted by itself; heard by `jobs.processor`. */
   'run-job': {},
+  /**
+   * The uuid of a job that is a line of a batch; heard by `jobs.processor` too. Apart, so that lines never take every slot
+   * of a worker: a batch of slow calls would else hold up everybody until one of them ends.
+   */
+  'run-line': {},
+  /** A batch's uuid: its next step is due; heard by `batches.processor`. */
+  'advance-batch': {},
   /** A webhook delivery's uuid; heard by `webhooks.processor`. */
   'deliver-webhook': {},
 } as const;
@@ -29,10 +36,10 @@ export interface Bell {
    * first still waits, so ringing again is always safe.
    */
   readonly dispatchNo: number;
-  /** Lower is sooner; see {@link PRIORITIES}. */
-  readonly priority?: number;
+  /** Lower is sooner, from 1; without one it comes before all that have one. */
+  readonly rank?: number;
 }
 
-/** How jobs' priorities stand in rows and messages. BullMQ runs lower numbers first, and 0 before all of them. */
+/** How jobs' priorities stand in rows: lower is sooner. */
 export const PRIORITIES = { high: 1, normal: 2, low: 3 } as const;
 export type Priority = keyof typeof PRIORITIES;

@@ -24,6 +24,9 @@ export class MetricsService {
     ['status'],
     JOB_BUCKETS_S,
   );
+  readonly batchesEnded = this.counter('baton_batches_ended_total', 'Batches ended, by their last status.', [
+    'status',
+  ]);
   /** `class` is empty for a success. */
   readonly attempts = this.counter('baton_attempts_total', 'Attempts ended.', [
     'provider',

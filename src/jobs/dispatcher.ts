@@ -1,0 +1,78 @@
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { QueueService } from '../queue/queue.service.js';
+import { MetricsService } from '../telemetry/metrics.service.js';
+import type { JobBell } from './job-bell.js';
+import { type Filling, JobDispatchRepository } from './job-dispatch.repository.js';
+
+const MOST_RUNG_AGAIN = 500;
+/** Fillings that are asked for because jobs were taken come no closer to each other than this. */
+const PAUSE_MS = 100;
+
+/**
+ * Keeps the window filled: a bounded number of jobs that are rung and not taken yet, fairly drawn from projects and batches.
+ * Any number of processes may do it at once.
+ */
+@Injectable()
+export class Dispatcher implements OnModuleDestroy {
+  private readonly logger = new Logger('Dispatcher');
+  /** Whether the backlog had more than the window had room for when it was last looked at. */
+  private isFull = false;
+  private filling: Promise<number> | null = null;
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+
+  constructor(
+    private readonly dispatch: JobDispatchRepository,
+    private readonly queue: QueueService,
+    private readonly metrics: MetricsService,
+  ) {}
+
+  /** Rings what the window has room for, and what was rung long ago; answers how many. Throws when the database is away. */
+  async fill(): Promise<number> {
+    // Who comes while it is being filled waits for that: the next one would find nothing else.
+    this.filling ??= this.fillOnce().finally(() => (this.filling = null));
+    return this.filling;
+  }
+
+  /** Says that jobs were taken, or came in: the window is filled again soon. Never throws. */
+  soon(): void {
+    if (this.timer !== undefined || this.isStopped) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.fill().catch((error: unknown) => this.logger.debug(`Not filled: ${String(error)}`));
+    }, PAUSE_MS);
+  }
+
+  /** Says that a job was taken; matters only while there is a backlog. */
+  taken(): void {
+    if (this.isFull) this.soon();
+  }
+
+  /** Rings these bells; those that could not be rung are rung by the next filling. */
+  async ring(bells: readonly JobBell[]): Promise<boolean> {
+    let areRung = true;
+    for (const name of ['run-job', 'run-line'] as const) {
+      const mine = bells.filter((bell) => bell.queue === name);
+      if (await this.queue.ring(name, mine)) continue;
+      areRung = false;
+      await this.dispatch.unring(mine.map((bell) => bell.id));
+    }
+    return areRung;
+  }
+
+  onModuleDestroy(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private async fillOnce(): Promise<number> {
+    const lines = await this.dispatch.fillLines();
+    const jobs = await this.dispatch.fillJobs();
+    const again: Filling = { bells: await this.dispatch.ringAgain(MOST_RUNG_AGAIN), isFull: false };
+    this.isFull = lines.isFull || jobs.isFull;
+    const bells = [lines, jobs, again].flatMap((each) => each.bells);
+    if (!(await this.ring(bells))) return 0;
+    this.metrics.sweeperRung.inc(bells.length);
+    return bells.length;
+  }
+}
