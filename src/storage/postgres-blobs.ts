@@ -40,18 +40,17 @@ export class PostgresBlobs implements BlobStore {
   }
 
   async *read(id: string, start: number, end: number): AsyncGenerator<Buffer> {
-    let at = start;
-    while (at < end) {
-      const pieces = await this.piecesFrom(id, at, Math.min(at + WINDOW_BYTES, end));
-      for (const piece of pieces) {
+    for (let at = start; at < end;) {
+      const from = at;
+      for (const piece of await this.piecesFrom(id, at, Math.min(at + WINDOW_BYTES, end))) {
+        // With a gap before it, or an end before the byte that we need.
+        if (piece.start > at || piece.start + piece.bytes.length <= at) break;
         const bytes = piece.bytes.subarray(at - piece.start, end - piece.start);
-        if (piece.start > at || bytes.length === 0) break;
         at += bytes.length;
         yield bytes;
       }
-      if (pieces.length === 0) break;
+      if (at === from) throw new Error(`The bytes of blob ${id} from ${at} on are not there`);
     }
-    if (at < end) throw new Error(`The bytes of blob ${id} from ${at} on are not there`);
   }
 
   async remove(id: string): Promise<void> {

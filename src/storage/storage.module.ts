@@ -3,6 +3,7 @@ import type { S3Config } from '../config/config.js';
 import { Blobs } from './blobs.js';
 import { DATABASE, type Database } from './database.js';
 import { PostgresBlobs } from './postgres-blobs.js';
+import { S3Blobs } from './s3-blobs.js';
 import { SecretSeal } from './seal.js';
 
 /** The injection token of the connection string, for what must have a connection of its own. */
@@ -24,7 +25,10 @@ export class StorageModule {
         { provide: DATABASE, useValue: options.db },
         { provide: DATABASE_URL, useValue: options.databaseUrl },
         { provide: SecretSeal, useFactory: () => new SecretSeal(options.encryptionKeys) },
-        { provide: Blobs, useFactory: () => new Blobs(new PostgresBlobs(options.db), null) },
+        {
+          provide: Blobs,
+          useFactory: () => new Blobs(new PostgresBlobs(options.db), options.s3 && new S3Blobs(options.s3)),
+        },
       ],
       exports: [DATABASE, DATABASE_URL, SecretSeal, Blobs],
     };
