@@ -62,9 +62,8 @@ export class FilesService {
       }
       await writer.close();
     } catch (error) {
-      await writer.abort();
-      // What can't be removed now is found by the sweeper.
-      await this.files.forget(id).catch(() => undefined);
+      // While bytes are left their row stays, so that the sweeper finds them.
+      if (await writer.abort()) await this.files.forget(id).catch(() => undefined);
       throw error;
     }
     return { id, bytes, sha256: hash.digest() };

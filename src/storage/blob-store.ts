@@ -24,6 +24,6 @@ export interface BlobWriter {
   append(bytes: Buffer): Promise<void>;
   /** Resolves when every byte is durable. */
   close(): Promise<void>;
-  /** Gives up, and removes what was written, as well as it can. Never throws. */
-  abort(): Promise<void>;
+  /** Gives up, and removes what was written. Answers whether nothing is left; never throws. */
+  abort(): Promise<boolean>;
 }

@@ -99,8 +99,11 @@ class PieceWriter implements BlobWriter {
     if (this.filled > 0) await this.flush();
   }
 
-  async abort(): Promise<void> {
-    await this.removeAll().catch(() => undefined);
+  async abort(): Promise<boolean> {
+    return this.removeAll().then(
+      () => true,
+      () => false,
+    );
   }
 
   private async flush(): Promise<void> {

@@ -142,15 +142,20 @@ class PartWriter implements BlobWriter {
     await this.store.ask('complete an upload', (s3) => s3.completeMultipartUpload(whole));
   }
 
-  async abort(): Promise<void> {
+  async abort(): Promise<boolean> {
     const { store, uploadId: UploadId } = this;
-    const place = store.place(this.id);
-    if (UploadId !== undefined) {
-      const abort = store.ask('abort an upload', (s3) => s3.abortMultipartUpload({ ...place, UploadId }));
-      await abort.catch(() => undefined);
+    try {
+      if (UploadId !== undefined) {
+        const upload = { ...store.place(this.id), UploadId };
+        // Where no list of unfinished uploads can be had, nobody else knows its id.
+        await store.ask('abort an upload', (s3) => s3.abortMultipartUpload(upload)).catch(() => undefined);
+      }
+      // Whatever we were told, the last request may have been carried out.
+      await store.remove(this.id);
+      return true;
+    } catch {
+      return false;
     }
-    // It may have been completed although we were told that it was not.
-    await store.ask('delete an object', (s3) => s3.deleteObject(place)).catch(() => undefined);
   }
 
   private async sendPart(): Promise<void> {
