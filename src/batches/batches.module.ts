@@ -14,6 +14,7 @@ import { BatchesProcessor } from './batches.processor.js';
 import { BatchesRepository } from './batches.repository.js';
 import { BatchesService } from './batches.service.js';
 import { DraftsRepository } from './drafts.repository.js';
+import { FileSweeper } from './file-sweeper.js';
 import { FileTransfers } from './file-transfers.js';
 import { FilesController } from './files.controller.js';
 import { FilesRepository } from './files.repository.js';
@@ -30,6 +31,7 @@ const WORKER = [
   BatchSweeper,
   BatchStepsRepository,
   DraftsRepository,
+  FileSweeper,
   LineResolver,
 ];
 

@@ -119,10 +119,13 @@ export class FilesRepository {
   }
 
   /**
-   * Has the bytes of the next file after `after` removed that was deleted, or whose writer is gone, and forgets it.
-   * Meanwhile no other process takes it. Answers its id; undefined if there is none. Throws what `remove` throws.
+   * Takes the next file after `after` that was deleted, or whose writer is gone, and forgets it if `remove` says that its bytes
+   * are gone; meanwhile no other process takes it. Answers its id; undefined if there is none.
    */
-  async removeNext(after: string, remove: (file: LeavingFile) => Promise<void>): Promise<string | undefined> {
+  async removeNext(
+    after: string,
+    remove: (file: LeavingFile) => Promise<boolean>,
+  ): Promise<string | undefined> {
     return this.db.transaction().execute(async (trx) => {
       const { rows } = await sql<LeavingFile>`
         select id, kept_in from files
@@ -131,8 +134,7 @@ export class FilesRepository {
         order by id limit 1 for update skip locked`.execute(trx);
       const [file] = rows;
       if (!file) return undefined;
-      await remove(file);
-      await trx.deleteFrom('files').where('id', '=', file.id).execute();
+      if (await remove(file)) await trx.deleteFrom('files').where('id', '=', file.id).execute();
       return file.id;
     });
   }

@@ -5,8 +5,8 @@ const PERIOD_MS = 1_000;
 const LONGEST_PERIOD_MS = 10_000;
 
 /**
- * Does a sweep each second, never two at once. A sweep that throws is logged and done again, later and later while it
- * goes on throwing.
+ * Does a sweep each second, or every `periodMs`, never two at once. A sweep that throws is logged and done again, later and
+ * later while it goes on throwing.
  */
 export class SweepLoop {
   private timer: NodeJS.Timeout | undefined;
@@ -17,10 +17,11 @@ export class SweepLoop {
   constructor(
     private readonly sweep: () => Promise<void>,
     private readonly logger: Logger,
+    private readonly periodMs = PERIOD_MS,
   ) {}
 
   start(): void {
-    const delayMs = Math.min(PERIOD_MS * 2 ** this.failures, LONGEST_PERIOD_MS);
+    const delayMs = Math.max(this.periodMs, Math.min(PERIOD_MS * 2 ** this.failures, LONGEST_PERIOD_MS));
     this.timer = setTimeout(() => {
       this.running = this.tick();
     }, delayMs);
