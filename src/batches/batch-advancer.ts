@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { BatchJobsService, type Tally } from '../jobs/batch-jobs.service.js';
+import { BatchJobsService, type CancelReason, type Tally } from '../jobs/batch-jobs.service.js';
 import { BatchEndings } from './batch-endings.js';
 import { BatchIngest, linesOf } from './batch-ingest.js';
 import { stopReason } from './batch-limits.js';
@@ -102,17 +102,17 @@ export class BatchAdvancer {
       await this.steps.within(lease, 'in_progress', (trx) => this.steps.finalize(trx, batch.id));
       return 'again';
     }
+    if (batch.stop_code !== null) {
+      await this.cancelRest(batch, lease, { code: batch.stop_code, message: batch.stop_message });
+      return 'again';
+    }
     const limits = { maxCostMicros: batch.max_cost_micros, maxErrorRate: batch.max_error_rate };
-    const reason = batch.stop_code === null ? stopReason(limits, tally) : null;
+    const reason = stopReason(limits, tally);
     if (reason !== null) {
       await this.steps.within(lease, 'in_progress', async (trx) => {
-        await this.steps.set(trx, batch.id, {
-          stop_code: reason.code,
-          stop_message: reason.message,
-          paused_at: null,
-        });
+        const stop = { stop_code: reason.code, stop_message: reason.message, paused_at: null };
+        await this.steps.set(trx, batch.id, stop);
         await this.jobs.close(trx, batch.id);
-        await this.jobs.cancelAll(trx, batch.id, reason);
       });
       return 'again';
     }
@@ -128,10 +128,8 @@ export class BatchAdvancer {
         if (!signal.aborted) await this.endings.end(batch, lease);
         return 'again';
       }
-      await this.steps.within(lease, 'cancelling', async (trx) => {
-        await this.jobs.close(trx, batch.id);
-        await this.jobs.cancelAll(trx, batch.id, { code: null, message: null });
-      });
+      await this.cancelRest(batch, lease, { code: null, message: null });
+      if (endedOf(await this.jobs.tally(batch.id)) < batch.job_count) return 'again';
     }
     let written = await this.output.write(batch, lease, batch.job_count, true, signal);
     if (written && isShort(written)) {
@@ -142,6 +140,11 @@ export class BatchAdvancer {
     }
     if (written) await this.endings.end(written, lease);
     return 'again';
+  }
+
+  /** Ends all that is left. The batch is closed by now, and committed so: else lines would go on to begin while others end. */
+  private async cancelRest(batch: HeldBatch, lease: BatchLease, reason: CancelReason): Promise<void> {
+    await this.steps.within(lease, batch.status, (trx) => this.jobs.cancelAll(trx, batch.id, reason));
   }
 
   private async renew(lease: BatchLease, lost: AbortController): Promise<void> {

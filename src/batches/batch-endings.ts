@@ -6,7 +6,7 @@ import type { DatabaseOrTransaction } from '../storage/database.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { EventType } from '../webhooks/event.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
-import type { ReadSoFar } from './batch-ingest.js';
+import type { ReadProblem, ReadSoFar } from './batch-ingest.js';
 import { BatchOutput } from './batch-output.js';
 import { eventOf } from './batch-reply.js';
 import { type BatchLease, BatchStepsRepository, type HeldBatch } from './batch-steps.repository.js';
@@ -39,16 +39,26 @@ export class BatchEndings {
     private readonly metrics: MetricsService,
   ) {}
 
+  private get problems(): Readonly<Record<ReadProblem, BatchProblem>> {
+    return {
+      gone: {
+        code: 'input_file_missing',
+        message: 'The input file was deleted, or its time was over, before all of it was read.',
+      },
+      too_many: {
+        code: 'too_many_lines',
+        message: `The input has more than ${this.config.batchMaxLines} requests, which is the limit here.`,
+      },
+      too_late: {
+        code: 'batch_expired',
+        message: 'The completion window was over before all of the input was read.',
+      },
+    };
+  }
+
   /** Why a batch whose input came to this must not run; null if it may. */
-  problemOf(batch: HeldBatch, found: ReadSoFar | 'gone' | 'too_many'): BatchProblem | null {
-    if (found === 'gone') {
-      const message = 'The input file was deleted, or its time was over, before all of it was read.';
-      return { code: 'input_file_missing', message };
-    }
-    if (found === 'too_many') {
-      const message = `The input has more than ${this.config.batchMaxLines} requests, which is the limit here.`;
-      return { code: 'too_many_lines', message };
-    }
+  problemOf(batch: HeldBatch, found: ReadSoFar | ReadProblem): BatchProblem | null {
+    if (typeof found === 'string') return this.problems[found];
     if (found.jobs + found.rejects === 0) {
       return { code: 'empty_batch', message: 'The input has no requests.' };
     }

@@ -24,6 +24,9 @@ interface Group {
   lines: number;
 }
 
+/** Why an input can't be read to its end. */
+export type ReadProblem = 'gone' | 'too_many' | 'too_late';
+
 /** Where the reading of an input stands. */
 export interface ReadSoFar {
   jobs: number;
@@ -52,7 +55,8 @@ export class BatchIngest {
     batch: HeldBatch,
     lease: BatchLease,
     signal: AbortSignal,
-  ): Promise<ReadSoFar | 'gone' | 'too_many' | null> {
+  ): Promise<ReadSoFar | ReadProblem | null> {
+    if (batch.expires_at.getTime() <= Date.now()) return 'too_late';
     const file = await this.files.find(batch.project_id, batch.input_file_id);
     if (!file) return 'gone';
     const soFar = { jobs: batch.job_count, rejects: batch.reject_count };

@@ -157,7 +157,7 @@ export class BatchStepsRepository {
       insert into batch_rejects (batch_id, line, custom_id, code, message, param)
       select ${batchId}::uuid, * from unnest(${rejects.map((each) => each.line)}::int[],
         ${rejects.map((each) => each.customId)}::text[], ${rejects.map((each) => each.code)}::text[],
-        ${rejects.map((each) => each.message)}::text[], ${rejects.map((each) => each.param)}::text[])`.execute(
+        ${rejects.map((each) => storable(each.message))}::text[], ${rejects.map((each) => each.param && storable(each.param))}::text[])`.execute(
       trx,
     );
   }
@@ -180,4 +180,9 @@ export class BatchStepsRepository {
       returning id`.execute(this.db);
     return rows.map((row) => row.id);
   }
+}
+
+/** What users wrote and messages repeat may hold what PostgreSQL can't keep. */
+function storable(text: string): string {
+  return text.replaceAll(/\p{Surrogate}|\0/gu, '\uFFFD');
 }

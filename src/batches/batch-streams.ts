@@ -6,6 +6,7 @@ import { toUuid } from '../storage/ids.js';
 import type { JobStatus } from '../storage/schema.js';
 import { isEnded, toBatch } from './batch-reply.js';
 import { BatchesService, type WholeBatch } from './batches.service.js';
+import type { BatchRow } from './batches.repository.js';
 import { jobIdOf, renderLine } from './render-line.js';
 
 const LOOK_EVERY_MS = 500;
@@ -41,9 +42,9 @@ export class BatchStreams implements OnModuleDestroy {
    * ends; in the order of the input a line may end later that stands before it. Throws an ApiError for a wrong `after`.
    */
   async results(projectId: string, batchId: string, query: ResultsQuery): Promise<AsyncIterable<string>> {
-    await this.batches.get(projectId, batchId);
+    const { row } = await this.batches.get(projectId, batchId);
     const after = query.after === null ? null : await this.placeOf(batchId, query.after);
-    return this.pages(batchId, query, after);
+    return this.pages(row, query, after);
   }
 
   /**
@@ -73,12 +74,12 @@ export class BatchStreams implements OnModuleDestroy {
     }
   }
 
-  private async *pages(batchId: string, query: ResultsQuery, first: EndOf | null): AsyncGenerator<string> {
+  private async *pages(row: BatchRow, query: ResultsQuery, first: EndOf | null): AsyncGenerator<string> {
     const { order, status } = query;
     let after = first;
     for (;;) {
-      const before = await this.jobs.horizon();
-      const lines = await this.jobs.ended(batchId, { after, before, order, status });
+      const before = isEnded(row.status) ? null : await this.jobs.horizon();
+      const lines = await this.jobs.ended(row.id, { after, before, order, status });
       const last = lines.at(-1);
       if (!last) return;
       yield lines.map(renderLine).join('');

@@ -120,8 +120,12 @@ export class BatchesRepository {
   }
 
   /** Begins to cancel a batch that is read or runs; undefined if it is none of these. */
-  async cancel(projectId: string, batchId: string): Promise<BatchRow | undefined> {
-    return this.steer(this.db, projectId, batchId)
+  async cancel(
+    trx: DatabaseOrTransaction,
+    projectId: string,
+    batchId: string,
+  ): Promise<BatchRow | undefined> {
+    return this.steer(trx, projectId, batchId)
       .set({ status: 'cancelling', cancelling_at: sql<Date>`now()`, paused_at: null })
       .returningAll()
       .executeTakeFirst();

@@ -92,7 +92,11 @@ export class BatchesService {
 
   /** Begins to cancel a batch; what has ended is kept. One that is cancelled may be cancelled again; another end is a conflict. */
   async cancel(projectId: string, batchId: string): Promise<WholeBatch> {
-    const isDone = (await this.batches.cancel(projectId, batchId)) !== undefined;
+    const isDone = await this.batches.transaction(async (trx) => {
+      if (!(await this.batches.cancel(trx, projectId, batchId))) return false;
+      await this.jobs.close(trx, batchId);
+      return true;
+    });
     if (isDone) this.jobs.advance(batchId);
     const batch = await this.get(projectId, batchId);
     if (isDone || ['cancelling', 'cancelled'].includes(batch.row.status)) return batch;

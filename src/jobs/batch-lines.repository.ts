@@ -105,13 +105,14 @@ export class BatchLinesRepository {
     await sql`update batch_runs set is_open = false where batch_id = ${batchId}`.execute(trx);
   }
 
-  /** Removes jobs of a batch that never ran; answers how many. */
+  /** Removes jobs of a batch of which none ever ran; answers how many. */
   async drop(batchId: string, limit: number): Promise<number> {
     const { numAffectedRows } = await sql`
-      delete from jobs where id in (
-        select id from jobs where batch_id = ${batchId} and attempt_count = 0 and status = 'queued' limit ${limit})`.execute(
+      delete from jobs where id in (select id from jobs where batch_id = ${batchId} limit ${limit})`.execute(
       this.db,
     );
+    // Some may have ended all the same, past their deadline.
+    await sql`delete from batch_tallies where batch_id = ${batchId}`.execute(this.db);
     return Number(numAffectedRows ?? 0n);
   }
 

@@ -60,7 +60,10 @@ export class JobDispatchRepository {
     return fillingOf(rows);
   }
 
-  /** As {@link fillJobs}, for the lines of the batches that are open. */
+  /**
+   * As {@link fillJobs}, for the lines of the batches that are open: those whose wait is over first, then the others in the
+   * order of the input.
+   */
   async fillLines(): Promise<Filling> {
     const { rows } = await sql<Rung>`
       with rooms as (
@@ -70,12 +73,17 @@ export class JobDispatchRepository {
           greatest(${LEAST_WINDOW}, least(${WINDOW}, ${WINDOW_OF_ALL} / count(*) over ())) as room
         from batch_runs r where r.is_open
       ), picked as (
-        select due.id, r.rung + row_number() over (partition by r.batch_id order by due.due_at, due.id) as place, r.room
+        select due.id, r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place, r.room
         from rooms r cross join lateral (
-          select id, due_at, waiting from jobs
-          where status = 'queued' and rung_at is null and batch_id = r.batch_id and same_as is null and due_at <= now()
-          order by due_at, id limit greatest(0, r.room - r.rung) for update skip locked) due
-        where due.waiting or r.waiting < ${MOST_WAITING}
+          select id, 1 as turn from (select id from jobs
+            where batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()
+            order by due_at limit greatest(0, r.room - r.rung) for update skip locked) waited
+          union all
+          select id, 2 as turn from (select id from jobs
+            where batch_id = r.batch_id and status = 'queued' and not waiting and rung_at is null and same_as is null
+              and due_at <= now() and r.waiting < ${MOST_WAITING}
+            order by id limit greatest(0, r.room - r.rung) for update skip locked) others
+          order by turn, id limit greatest(0, r.room - r.rung)) due
       )
       ${RING} true as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);

@@ -111,8 +111,11 @@ export class ListedJobDto {
   usage: UsageDto | null;
   /** What all attempts cost together; null if none has a known cost, or one that is paid for has none. */
   cost_usd: number | null;
+  /** The batch whose line it is. */
   batch_id: string | null;
   custom_id: string | null;
+  /** The job whose answer it shares: an equal line of the same batch, which alone was run. */
+  shared_with: string | null;
   retry_of: string | null;
   metadata: Record<string, string>;
   priority: Priority;

@@ -40,6 +40,7 @@ export function toListedJob(row: JobRow): ListedJob {
     cost_usd: toUsd(row.cost_micros),
     batch_id: row.batch_id === null ? null : toPublicId('batch', row.batch_id),
     custom_id: row.custom_id,
+    shared_with: row.same_as === null ? null : toPublicId('job', row.same_as),
     retry_of: row.retry_of === null ? null : toPublicId('job', row.retry_of),
     metadata: row.metadata,
     priority: PRIORITY_NAMES.get(row.priority) ?? 'normal',

@@ -66,7 +66,7 @@ export interface Page {
 
 const COLUMNS = [
   'id', 'status', 'endpoint', 'model', 'policy_name', 'policy_version', 'priority', 'metadata', 'batch_id', 'custom_id',
-  'retry_of', 'order_reason', 'served_by', 'fell_back', 'error_code', 'error_message', 'response_status', 'response_request_id',
+  'same_as', 'retry_of', 'order_reason', 'served_by', 'fell_back', 'error_code', 'error_message', 'response_status', 'response_request_id',
   'input_tokens', 'output_tokens', 'total_tokens', 'cached_input_tokens', 'cache_write_tokens',
   'reasoning_tokens', 'cost_micros',
   'created_at', 'started_at', 'finished_at', 'run_at', 'due_at', 'expires_at', 'waiting',

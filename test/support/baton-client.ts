@@ -76,7 +76,7 @@ export class BatonClient {
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await reply.text();
-    const isJson = reply.headers.get('content-type')?.includes('json') ?? false;
+    const isJson = /[/+]json\b/.test(reply.headers.get('content-type') ?? '');
     return {
       status: reply.status,
       headers: reply.headers,

@@ -139,8 +139,9 @@ const STATEMENTS = [
   `drop index jobs_queued`,
   `create index jobs_backlog on jobs (project_id, priority, due_at)
     where status = 'queued' and rung_at is null and batch_id is null`,
-  `create index jobs_batch_backlog on jobs (batch_id, due_at, id)
-    where status = 'queued' and rung_at is null and batch_id is not null and same_as is null`,
+  `create index jobs_batch_backlog on jobs (batch_id, id)
+    where status = 'queued' and rung_at is null and batch_id is not null and same_as is null and not waiting`,
   `create index jobs_window on jobs (project_id, batch_id, rung_at) where status = 'queued' and rung_at is not null`,
-  `create index jobs_waiting_of_batch on jobs (batch_id) where status = 'queued' and waiting and batch_id is not null`,
+  `create index jobs_waiting_of_batch on jobs (batch_id, due_at)
+    where status = 'queued' and waiting and batch_id is not null`,
 ];
