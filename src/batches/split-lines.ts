@@ -4,6 +4,8 @@ export const LINE_LIMIT = 2 ** 20;
 const LF = 0x0a;
 const CR = 0x0d;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+/** What may come to a line besides its own bytes: a byte order mark and a CR. */
+const SLACK = BOM.length + 1;
 
 /** A line of a file. */
 export interface FileLine {
@@ -54,7 +56,7 @@ class OpenLine {
     if (part.length === 0) return;
     this.length += part.length;
     // A line that is too long is counted and not kept.
-    if (this.length > LINE_LIMIT + BOM.length) this.parts = [];
+    if (this.length > LINE_LIMIT + SLACK) this.parts = [];
     else this.parts.push(part);
   }
 
