@@ -48,6 +48,11 @@ export function bucketName(text: string): Parsed<string> {
   return { problem: 'must be the name of a bucket: 2 to 63 letters, digits, dots, dashes and underscores' };
 }
 
+export function regionName(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9-]{1,63}$/.test(text)) return { value: text };
+  return { problem: 'must be the name of a region, such as us-east-1' };
+}
+
 /** What the names of objects begin with: only letters that every store takes as they are. */
 export function objectPrefix(text: string): Parsed<string> {
   if (/^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/.test(text) && !text.includes('//')) return { value: text };

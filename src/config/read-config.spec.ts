@@ -53,6 +53,10 @@ describe('the environment', () => {
       egressAllowCidrs: [],
       workerConcurrency: 50,
       shutdownGraceMs: 25_000,
+      fileMaxBytes: 209_715_200,
+      batchMaxLines: 50_000,
+      batchMaxActive: 1000,
+      s3: null,
       logLevel: 'info',
       providers: new Map([['sim', { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [], protect: false }]]),
       models: new Map(),
@@ -74,6 +78,15 @@ describe('the environment', () => {
       WORKER_CONCURRENCY: '7',
       SHUTDOWN_GRACE_MS: '0',
       LOG_LEVEL: 'DEBUG',
+      FILE_MAX_BYTES: '10737418240',
+      BATCH_MAX_LINES: '1000000',
+      BATCH_MAX_ACTIVE: '1',
+      S3_BUCKET: 'bucket',
+      S3_ENDPOINT: 'http://minio:9000',
+      S3_REGION: 'auto',
+      S3_PREFIX: 'baton/files-',
+      AWS_ACCESS_KEY_ID: 'id',
+      AWS_SECRET_ACCESS_KEY: 'secret',
     });
     expect(config).toMatchObject({
       port: 0,
@@ -88,6 +101,17 @@ describe('the environment', () => {
       workerConcurrency: 7,
       shutdownGraceMs: 0,
       logLevel: 'debug',
+      fileMaxBytes: 10_737_418_240,
+      batchMaxLines: 1_000_000,
+      batchMaxActive: 1,
+      s3: {
+        bucket: 'bucket',
+        endpoint: 'http://minio:9000',
+        region: 'auto',
+        prefix: 'baton/files-',
+        accessKeyId: 'id',
+        secretAccessKey: 'secret',
+      },
     });
   });
 
@@ -118,6 +142,12 @@ describe('the environment', () => {
     ['WORKER_CONCURRENCY', '0', /from 1 to 10000/],
     ['SHUTDOWN_GRACE_MS', '1s', /whole number/],
     ['LOG_LEVEL', 'loud', /fatal, error, warn/],
+    ['FILE_MAX_BYTES', '10737418241', /from 1 to 10737418240/],
+    ['BATCH_MAX_LINES', '1000001', /from 1 to 1000000/],
+    ['BATCH_MAX_ACTIVE', '0', /from 1 to 1000000/],
+    ['S3_ENDPOINT', 'minio:9000', /http:\/\/ or https:\/\//],
+    ['S3_REGION', 'us east', /name of a region/],
+    ['S3_PREFIX', '/baton', /not begin with a slash/],
     ['OPENAI_API_KEY', 'sk-with blank', /visible ASCII/],
     ['BATON_CONFIG', 'none.yaml', /there is no file \/.*none\.yaml/],
   ])('%s=%s is a problem that does not repeat the value', (name, value, expected) => {
@@ -126,6 +156,17 @@ describe('the environment', () => {
     expect(problems[0]).toMatch(expected);
     expect(problems[0]?.startsWith(`${name}: `)).toBe(true);
     expect(problems[0]?.split(' ')).not.toContain(value);
+  });
+
+  test("a bucket needs its keys, and the keys alone are nobody's business", () => {
+    expect(problemsOf({ S3_BUCKET: 'b' })).toEqual([
+      'S3_BUCKET: must be the name of a bucket: 2 to 63 letters, digits, dots, dashes and underscores',
+    ]);
+    expect(problemsOf({ S3_BUCKET: 'bucket', AWS_ACCESS_KEY_ID_FILE: 'none' })).toEqual([
+      'AWS_ACCESS_KEY_ID_FILE: cannot read none (ENOENT)',
+      'AWS_SECRET_ACCESS_KEY: must be set because S3_BUCKET is',
+    ]);
+    expect(configOf({ AWS_ACCESS_KEY_ID: 'id', S3_ENDPOINT: 'https://s3' }).s3).toBeNull();
   });
 
   test('all mistakes are listed at once', () => {

@@ -8,6 +8,7 @@ import {
   hostName,
   objectPrefix,
   oneOf,
+  regionName,
   roleList,
   someText,
   wholeNumber,
@@ -169,7 +170,7 @@ export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValu
     doc: 'Region of the bucket. Some stores want a word of their own here, such as `auto`.',
     defaultText: '`us-east-1`',
     fallback: 'us-east-1',
-    parse: hostName,
+    parse: regionName,
   },
   S3_PREFIX: {
     doc: 'Put before the name of each object in the bucket: `baton/`.',

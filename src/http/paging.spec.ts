@@ -17,6 +17,13 @@ test('a door may list in ascending order by default', () => {
   expect(parsePaging({ order: 'desc' }, { defaultOrder: 'asc' }).order).toBe('desc');
 });
 
+test('a door may have limits of its own', () => {
+  const limits = { most: 10_000, normal: 500 };
+  expect(parsePaging({}, { limits }).limit).toBe(500);
+  expect(parsePaging({ limit: '10000' }, { limits }).limit).toBe(10_000);
+  expect(() => parsePaging({ limit: '10001' }, { limits })).toThrow('from 1 to 10000');
+});
+
 test.each([
   [{ limit: '0' }, 'limit'],
   [{ limit: '101' }, 'limit'],
