@@ -16,7 +16,7 @@ const LONGEST_BACKOFF_MS = 300_000;
 type Draw = () => number;
 
 /** mulberry32: small, even enough, and the same everywhere. */
-function drawFrom(seed: number): Draw {
+export function drawFrom(seed: number): Draw {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
