@@ -102,10 +102,10 @@ export class FilesController {
   ): Promise<void> {
     const row = await this.files.get(projectId, fileUuid(id));
     const { status, headers, bytes } = answerContent(row, request.headers);
-    void reply.code(status).headers(headers);
-    // An empty stream, because without any body the framework would write a length of its own.
-    if (request.method === 'HEAD') await reply.send(Readable.from([]));
-    else if (status === 304) await reply.send();
-    else await reply.send(await this.transfers.give(row, bytes));
+    const isBodyless = request.method === 'HEAD' || status === 304;
+    // An empty stream, because without any body the framework would write a length of its own. And no header is set before the
+    // store has given something: what is wrong until then is told in the envelope.
+    const body = isBodyless ? Readable.from([]) : await this.transfers.give(row, bytes);
+    await reply.code(status).headers(headers).send(body);
   }
 }

@@ -1,3 +1,4 @@
+import { BlobOutage } from './blob-outage.js';
 import type { BlobStore, BlobStoreKind } from './blob-store.js';
 import type { PostgresBlobs } from './postgres-blobs.js';
 
@@ -14,11 +15,11 @@ export class Blobs {
     this.store = s3 ?? drafts;
   }
 
-  /** The store of that kind: a file stays where it was written, whatever the configuration says now. Throws if it is not configured. */
+  /** The store of that kind: a file stays where it was written, whatever the configuration says now. Throws {@link BlobOutage} if it is not configured. */
   of(kind: BlobStoreKind): BlobStore {
     if (kind === 'database') return this.drafts;
     if (this.s3) return this.s3;
-    throw new Error(
+    throw new BlobOutage(
       'A file is kept in S3, and S3_BUCKET is not set: set it as it was when the file was made',
     );
   }
