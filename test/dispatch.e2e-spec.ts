@@ -75,12 +75,12 @@ it('the workers are handed no more than a window of a long backlog, and all of i
 
 it('single jobs beyond the window wait, and all of them run', async () => {
   upstream.script('single', after(5, answer('one')));
-  await Promise.all(Array.from({ length: 700 }, () => baton.submit({ model: 'up/single' })));
+  await Promise.all(Array.from({ length: 560 }, () => baton.submit({ model: 'up/single' })));
   expect(await rung()).toBeLessThanOrEqual(500);
   const completed = `select count(*)::int as count from jobs where model = 'up/single' and status = 'completed'`;
   const count = async () => (await database.query<{ count: number }>(completed)).rows[0]?.count;
-  while ((await count()) !== 700) await delay(100);
-  expect(upstream.calls('single')).toHaveLength(700);
+  while ((await count()) !== 560) await delay(100);
+  expect(upstream.calls('single')).toHaveLength(560);
 });
 
 it('a batch that comes later has its share, and ends before a long one that came first', async () => {

@@ -1,6 +1,6 @@
-import { checkLine, isReject } from './check-line.js';
+import { checkLine, isReject, type LineRules } from './check-line.js';
 
-const RULES = { endpoint: '/v1/chat/completions', model: null };
+const RULES: LineRules = { endpoint: '/v1/chat/completions', model: null };
 const GOOD = { custom_id: 'a', method: 'POST', url: '/v1/chat/completions', body: { model: 'sim/echo' } };
 
 function check(bytes: Buffer | string | object | null, rules = RULES): ReturnType<typeof checkLine> {

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiBody,
   ApiConsumes,
@@ -12,6 +12,7 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Project } from '../api-keys/principal.js';
+import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import { listReply } from '../http/paging.js';
 import { UploadRoute } from '../http/upload-route.js';
 import { toPublicId } from '../storage/ids.js';
@@ -55,9 +56,23 @@ export class FilesController {
   @ApiConsumes('multipart/form-data')
   @ApiBody({ schema: UPLOAD_SCHEMA })
   @ApiOkResponse({ type: FileDto })
-  async upload(@Project() projectId: string, @Req() request: FastifyRequest) {
+  @ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description: 'The same key and file give the first reply again',
+  })
+  async upload(
+    @Project() projectId: string,
+    @Req() request: FastifyRequest,
+    @Headers('idempotency-key') keyHeader: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const key = parseIdempotencyKey(keyHeader);
     const { received, description } = await this.transfers.take(projectId, request.raw);
-    return toFile(await this.files.publish(received, description));
+    if (key === null) return toFile(await this.files.publish(received, description));
+    const { row, isReplay } = await this.files.publishOnce(projectId, received, description, key);
+    if (isReplay) void reply.header('idempotent-replayed', 'true');
+    return toFile(row);
   }
 
   @Get()

@@ -47,9 +47,14 @@ export class FilesRepository {
   }
 
   /** Makes a file whose bytes are all written one that its project sees; undefined if it took too long and is gone. */
-  async publish(id: string, bytes: number, description: FileDescription): Promise<FileRow | undefined> {
+  async publish(
+    id: string,
+    bytes: number,
+    description: FileDescription,
+    db: DatabaseOrTransaction = this.db,
+  ): Promise<FileRow | undefined> {
     const { purpose, filename, expiresInSeconds } = description;
-    return this.db
+    return db
       .updateTable('files')
       .set({
         status: 'ready',
@@ -62,6 +67,17 @@ export class FilesRepository {
       .where('status', '=', 'uploading')
       .returningAll()
       .executeTakeFirst();
+  }
+
+  /** Gives up a file that is still being written; false if it is one that its project sees. */
+  async abandon(id: string): Promise<boolean> {
+    const { numUpdatedRows } = await this.db
+      .updateTable('files')
+      .set({ status: 'deleted' })
+      .where('id', '=', id)
+      .where('status', '=', 'uploading')
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
   }
 
   /** Forgets a file whose bytes are gone. */

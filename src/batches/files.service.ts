@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from '../http/api-error.js';
+import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
 import type { Paging } from '../http/paging.js';
 import { Blobs } from '../storage/blobs.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
@@ -29,6 +30,7 @@ export class FilesService {
   constructor(
     private readonly files: FilesRepository,
     private readonly blobs: Blobs,
+    private readonly idempotency: IdempotencyService,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -72,9 +74,33 @@ export class FilesService {
   /** Makes a file of received bytes. If it throws, nothing is left of them. */
   async publish(received: ReceivedBytes, description: FileDescription): Promise<FileRow> {
     try {
-      const row = await this.files.publish(received.id, received.bytes, description);
-      if (!row) throw new Error(`The file ${received.id} took so long that it was taken for abandoned`);
-      return row;
+      return asMade(await this.files.publish(received.id, received.bytes, description), received);
+    } catch (error) {
+      await this.discard(received);
+      throw error;
+    }
+  }
+
+  /**
+   * As {@link publish}, once for an idempotency key: received again with the same key, the bytes are discarded, and the file
+   * that they made first is answered. Throws `idempotency_mismatch` if the key stands for other bytes, or for other words
+   * about them.
+   */
+  async publishOnce(
+    projectId: string,
+    received: ReceivedBytes,
+    description: FileDescription,
+    idempotencyKey: string,
+  ): Promise<{ row: FileRow; isReplay: boolean }> {
+    const digest = digestOf([description, received.sha256.toString('hex')]);
+    const key = { route: 'POST /v1/files', key: idempotencyKey, digest };
+    try {
+      const once = await this.idempotency.once(projectId, key, received.id, (trx) =>
+        this.files.publish(received.id, received.bytes, description, trx),
+      );
+      if ('made' in once) return { row: asMade(once.made, received), isReplay: false };
+      await this.discard(received);
+      return { row: await this.get(projectId, once.knownId), isReplay: true };
     } catch (error) {
       await this.discard(received);
       throw error;
@@ -84,6 +110,8 @@ export class FilesService {
   /** Removes received bytes that become no file. Never throws: what can't be removed now is found by the sweeper. */
   async discard(received: ReceivedBytes): Promise<void> {
     try {
+      // It may have become a file all the same, if only the word of the commit was lost.
+      if (!(await this.files.abandon(received.id))) return;
       await this.blobs.store.remove(received.id);
       await this.files.forget(received.id);
     } catch {
@@ -156,6 +184,11 @@ export class FilesService {
       },
     );
   }
+}
+
+function asMade(row: FileRow | undefined, { id }: ReceivedBytes): FileRow {
+  if (row) return row;
+  throw new Error(`The file ${id} took so long that it was taken for abandoned`);
 }
 
 /** The uuid in a file's id. Throws `not_found`: what is no id names no file. */

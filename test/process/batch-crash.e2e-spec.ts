@@ -3,7 +3,6 @@
  * twice. `CRASH_SEED` repeats the moments of an earlier run.
  */
 import { randomInt } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { BatchClient, type BatchReply } from '../support/batch-client.js';
 import { BatchLines } from '../support/batch-lines.js';
 import { BatonProcess, cleanUpBatons } from '../support/baton-process.js';
