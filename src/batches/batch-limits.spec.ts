@@ -1,21 +1,9 @@
+import { EMPTY_TALLY } from '../jobs/batch-jobs.service.js';
 import { stopReason } from './batch-limits.js';
 
-const TALLY = {
-  completed: 0,
-  failed: 0,
-  cancelled: 0,
-  expired: 0,
-  inputTokens: 0,
-  outputTokens: 0,
-  totalTokens: 0,
-  cachedInputTokens: 0,
-  reasoningTokens: 0,
-  costMicros: 0,
-  unpriced: 0,
-};
 const FREE = { maxCostMicros: null, maxErrorRate: null };
 
-it.each<[string, string | null, Partial<typeof FREE> | object, Partial<typeof TALLY>]>([
+it.each<[string, string | null, Partial<typeof FREE> | object, Partial<typeof EMPTY_TALLY>]>([
   ['has no limits', null, {}, { failed: 1_000, costMicros: 1e9 }],
   ['costs less than it may', null, { maxCostMicros: 100 }, { costMicros: 99 }],
   ['costs as much as it may', 'max_cost_exceeded', { maxCostMicros: 100 }, { costMicros: 100 }],
@@ -25,5 +13,5 @@ it.each<[string, string | null, Partial<typeof FREE> | object, Partial<typeof TA
   ['expires too often', 'max_error_rate_exceeded', { maxErrorRate: 0 }, { expired: 1, completed: 19 }],
   ['was cancelled in part, which is no failure', null, { maxErrorRate: 0 }, { cancelled: 30, completed: 30 }],
 ])('a batch that %s: %p', (_what, code, limits, tally) => {
-  expect(stopReason({ ...FREE, ...limits }, { ...TALLY, ...tally })?.code ?? null).toBe(code);
+  expect(stopReason({ ...FREE, ...limits }, { ...EMPTY_TALLY, ...tally })?.code ?? null).toBe(code);
 });

@@ -3,7 +3,7 @@ import { BatchJobsService, type EndedLine } from '../jobs/batch-jobs.service.js'
 import { Blobs } from '../storage/blobs.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
 import { toPublicId } from '../storage/ids.js';
-import type { BatchStatus } from '../storage/schema.js';
+import type { BatchStatus } from '../storage/batch-tables.js';
 import {
   type BatchLease,
   BatchStepsRepository,

@@ -1,7 +1,7 @@
 import type { Progress } from '../jobs/batch-jobs.service.js';
 import { PRIORITIES, type Priority } from '../queue/queues.js';
 import { toPublicId } from '../storage/ids.js';
-import type { BatchStatus } from '../storage/schema.js';
+import type { BatchStatus } from '../storage/batch-tables.js';
 import type {
   BatchDto,
   BatchErrorDto,

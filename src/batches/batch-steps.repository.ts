@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type RawBuilder, sql, type UpdateObject } from 'kysely';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
-import type { BatchStatus, Schema } from '../storage/schema.js';
+import type { BatchStatus } from '../storage/batch-tables.js';
+import type { Schema } from '../storage/schema.js';
 import { ACTIVE, type BatchRow } from './batches.repository.js';
 import type { Reject } from './check-line.js';
 

@@ -15,7 +15,7 @@ import {
 import { MODEL_ENDPOINTS } from '../config/config.js';
 import { IsMetadata } from '../http/metadata.js';
 import { PRIORITIES, type Priority } from '../queue/queues.js';
-import type { BatchStatus } from '../storage/schema.js';
+import type { BatchStatus } from '../storage/batch-tables.js';
 
 /** More go into a file. */
 export const MOST_INLINE_REQUESTS = 10_000;

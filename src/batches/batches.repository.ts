@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Selectable, sql } from 'kysely';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
-import type { BatchesTable } from '../storage/schema.js';
+import type { BatchesTable } from '../storage/batch-tables.js';
 import type { LineFlaw } from './check-line.js';
 
 /** A batch as it is kept. */

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from '../http/api-error.js';
 import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
-import type { Paging } from '../http/paging.js';
+import { afterUuid, type Paging } from '../http/paging.js';
 import { BatchJobsService, type Progress } from '../jobs/batch-jobs.service.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
 import type { CreateBatchDto, RetryFailedDto } from './batch.dto.js';
@@ -74,14 +74,7 @@ export class BatchesService {
 
   /** One page, and whether there are more. */
   async list(projectId: string, paging: Paging): Promise<{ batches: WholeBatch[]; hasMore: boolean }> {
-    const after = paging.after === null ? null : toUuid('batch', paging.after);
-    if (paging.after !== null && after === null) {
-      throw new ApiError(
-        'invalid_value',
-        "after must be the id of a batch, the last of the page before: 'batch_…'.",
-        { param: 'after' },
-      );
-    }
+    const after = afterUuid(paging, 'batch');
     const page = { limit: paging.limit + 1, after, order: paging.order };
     const rows = await this.batches.list(projectId, page);
     return {

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type Selectable, sql, type SqlBool } from 'kysely';
 import type { BlobStoreKind } from '../storage/blob-store.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
-import type { FilesTable } from '../storage/schema.js';
+import type { FilesTable } from '../storage/batch-tables.js';
 import type { FilePurpose } from './file-terms.js';
 
 /** A file as it is kept, without its bytes. */

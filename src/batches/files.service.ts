@@ -4,7 +4,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from '../http/api-error.js';
 import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
-import type { Paging } from '../http/paging.js';
+import { afterUuid, type Paging } from '../http/paging.js';
 import { Blobs } from '../storage/blobs.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
@@ -149,14 +149,7 @@ export class FilesService {
     purpose: string | null,
     paging: Paging,
   ): Promise<{ rows: FileRow[]; hasMore: boolean }> {
-    const after = paging.after === null ? null : toUuid('file', paging.after);
-    if (paging.after !== null && after === null) {
-      throw new ApiError(
-        'invalid_value',
-        "after must be the id of a file, the last of the page before: 'file-…'.",
-        { param: 'after' },
-      );
-    }
+    const after = afterUuid(paging, 'file');
     const page = { limit: paging.limit + 1, after, order: paging.order };
     const rows = await this.files.list(projectId, purpose, page);
     return { rows: rows.slice(0, paging.limit), hasMore: rows.length > paging.limit };

@@ -1,4 +1,5 @@
 import { ApiError } from './api-error.js';
+import { type IdPrefix, toUuid } from '../storage/ids.js';
 import { textFlaw } from './text-flaw.js';
 
 export type Order = 'asc' | 'desc';
@@ -34,6 +35,21 @@ export function parsePaging(
     after: parseAfter(query['after']),
     order: parseOrder(query['order'], options.defaultOrder ?? 'desc'),
   };
+}
+
+/**
+ * The uuid of the object after which the page begins; null for the first page. `kind` says whose it must be: `job`. Throws
+ * {@link ApiError} for what is no such id.
+ */
+export function afterUuid({ after }: Paging, kind: IdPrefix): string | null {
+  if (after === null) return null;
+  const uuid = toUuid(kind, after);
+  if (uuid !== null) return uuid;
+  throw new ApiError(
+    'invalid_value',
+    `after must be the id of a ${kind}, the last of the page before: '${kind}${kind === 'file' ? '-' : '_'}…'.`,
+    { param: 'after' },
+  );
 }
 
 /** Makes the reply of a page. `idOf` says by what the client asks for the next page; without it, by `id`. */

@@ -20,7 +20,7 @@ import { BatchTalliesRepository, EMPTY_TALLY, type Tally } from './batch-tallies
 
 export type { CancelReason, LinesOf, NewLine } from './batch-lines.repository.js';
 export type { EndedLine, EndOf, LineRequest } from './batch-results.repository.js';
-export type { Tally } from './batch-tallies.repository.js';
+export { EMPTY_TALLY, type Tally } from './batch-tallies.repository.js';
 
 /** Where a batch's jobs stand. */
 export interface Progress extends Tally {

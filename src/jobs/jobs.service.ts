@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
 import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
-import type { Paging } from '../http/paging.js';
+import { afterUuid, type Paging } from '../http/paging.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
 import { QueueService } from '../queue/queue.service.js';
@@ -97,14 +97,7 @@ export class JobsService {
     filters: JobFilters,
     paging: Paging,
   ): Promise<{ rows: JobRow[]; hasMore: boolean }> {
-    const after = paging.after === null ? null : toUuid('job', paging.after);
-    if (paging.after !== null && after === null) {
-      throw new ApiError(
-        'invalid_value',
-        "after must be the id of a job, the last of the page before: 'job_…'.",
-        { param: 'after' },
-      );
-    }
+    const after = afterUuid(paging, 'job');
     const rows = await this.jobs.list(projectId, filters, {
       limit: paging.limit + 1,
       after,

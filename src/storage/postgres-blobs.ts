@@ -4,8 +4,8 @@ import type { Database, DatabaseOrTransaction } from './database.js';
 
 /** How many bytes one row holds: large enough to be few, small enough that a handful of them is nothing. */
 const PIECE_BYTES = 512 * 1024;
-/** How far ahead of what is given out a reader reads. */
-const WINDOW_BYTES = 2 * PIECE_BYTES;
+/** How many bytes one read asks for. They cross over as text of twice their length, which is garbage at once. */
+const SLICE_BYTES = 128 * 1024;
 /** How many rows are deleted at once: 32 MiB, so that no statement lasts long. */
 const REMOVED_AT_ONCE = 64;
 
@@ -41,15 +41,10 @@ export class PostgresBlobs implements BlobStore {
 
   async *read(id: string, start: number, end: number): AsyncGenerator<Buffer> {
     for (let at = start; at < end;) {
-      const from = at;
-      for (const piece of await this.piecesFrom(id, at, Math.min(at + WINDOW_BYTES, end))) {
-        // With a gap before it, or an end before the byte that we need.
-        if (piece.start > at || piece.start + piece.bytes.length <= at) break;
-        const bytes = piece.bytes.subarray(at - piece.start, end - piece.start);
-        at += bytes.length;
-        yield bytes;
-      }
-      if (at === from) throw new Error(`The bytes of blob ${id} from ${at} on are not there`);
+      const bytes = await this.slice(id, at, Math.min(at + SLICE_BYTES, end));
+      if (bytes.length === 0) throw new Error(`The bytes of blob ${id} from ${at} on are not there`);
+      at += bytes.length;
+      yield bytes;
     }
   }
 
@@ -64,14 +59,12 @@ export class PostgresBlobs implements BlobStore {
     }
   }
 
-  /** The piece that holds the byte `at`, and those after it that begin before `end`. */
-  private async piecesFrom(id: string, at: number, end: number): Promise<{ start: number; bytes: Buffer }[]> {
-    const { rows } = await sql<{ start: number; bytes: Buffer }>`
-      select start, bytes from blob_chunks
-      where blob_id = ${id} and start < ${end} and start >= (
-        select start from blob_chunks where blob_id = ${id} and start <= ${at} order by start desc limit 1)
-      order by start`.execute(this.db);
-    return rows;
+  /** The bytes from `at` on, up to `end` or to the end of the row that has them; none if no row has the first. */
+  private async slice(id: string, at: number, end: number): Promise<Buffer> {
+    const { rows } = await sql<{ bytes: Buffer }>`
+      select substring(bytes from (${at}::bigint - start + 1)::int for ${end - at}::int) as bytes from blob_chunks
+      where blob_id = ${id} and start <= ${at} order by start desc limit 1`.execute(this.db);
+    return rows[0]?.bytes ?? Buffer.alloc(0);
   }
 }
 
