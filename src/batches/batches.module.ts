@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { HttpModule } from '../http/http.module.js';
+import { IdempotencyModule } from '../http/idempotency.module.js';
 import { TransfersService } from '../http/transfers.service.js';
 import { BatchAdvancer } from './batch-advancer.js';
 import { BatchDrawer } from './batch-drawer.js';
@@ -44,7 +44,7 @@ export class BatchesModule {
   ): DynamicModule {
     return {
       module: BatchesModule,
-      imports: [HttpModule, jobs],
+      imports: [IdempotencyModule, jobs],
       controllers: roles.api ? [FilesController, BatchesController] : [],
       providers: [FilesRepository, FilesService, ...(roles.api ? API : []), ...(roles.worker ? WORKER : [])],
     };

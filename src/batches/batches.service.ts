@@ -50,7 +50,7 @@ export class BatchesService {
     dto: RetryFailedDto,
     idempotencyKey: string | null,
   ): Promise<MadeBatch> {
-    const asked = { batchId, ...dto };
+    const asked = { batchId, statuses: dto.statuses };
     const route = 'POST /v1/batches/{id}/retry_failed';
     return this.make(projectId, route, asked, idempotencyKey, async () => {
       const { row } = await this.get(projectId, batchId);

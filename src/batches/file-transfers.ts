@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
 import type { ByteRange } from '../http/byte-range.js';
 import { readForm } from '../http/read-form.js';
 import { TransfersService } from '../http/transfers.service.js';
@@ -23,7 +23,7 @@ export class FileTransfers {
    * Reads the form of an upload. What it answers is for `publish`, or for `discard`. Throws an ApiError when something about it
    * is wrong, or it is cut off: then nothing is left of it.
    */
-  async take(projectId: string, request: IncomingMessage): Promise<Upload<ReceivedBytes>> {
+  async take(projectId: string, request: FastifyRequest['raw']): Promise<Upload<ReceivedBytes>> {
     const upload = new FileUpload((bytes) => this.files.receive(projectId, bytes));
     try {
       await readForm(request, upload, { stallMs: STALL_MS, signal: this.transfers.cut });

@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { HttpModule } from '../http/http.module.js';
+import { IdempotencyModule } from '../http/idempotency.module.js';
 import { PoliciesModule } from '../policies/policies.module.js';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { WebhooksModule } from '../webhooks/webhooks.module.js';
@@ -33,7 +33,7 @@ export class JobsModule {
   static forRoot(roles: { readonly api: boolean; readonly worker: boolean }): DynamicModule {
     return {
       module: JobsModule,
-      imports: [HttpModule, PoliciesModule, ProvidersModule, WebhooksModule.forRoot(roles)],
+      imports: [IdempotencyModule, PoliciesModule, ProvidersModule, WebhooksModule.forRoot(roles)],
       controllers: roles.api ? [JobsController, PolicyStatsController] : [],
       providers: [
         JobsRepository,
