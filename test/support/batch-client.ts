@@ -92,19 +92,33 @@ export function idsOf(lines: readonly { readonly custom_id: string | null }[]): 
   return lines.map((line) => String(line.custom_id)).sort();
 }
 
+const BOUNDARY = 'a-boundary-of-the-tests';
+
+/** A form with a purpose and a file, as it goes over the wire; the file is never in memory as a whole. */
+async function* toForm(
+  content: Iterable<Buffer> | AsyncIterable<Buffer>,
+  purpose: string,
+): AsyncGenerator<Buffer> {
+  const field = (of: string) => `--${BOUNDARY}\r\ncontent-disposition: form-data; name=${of}\r\n\r\n`;
+  yield Buffer.from(`${field('"purpose"')}${purpose}\r\n${field('"file"; filename="input.jsonl"')}`);
+  yield* content;
+  yield Buffer.from(`\r\n--${BOUNDARY}--\r\n`);
+}
+
 export class BatchClient {
   constructor(private readonly baton: BatonClient) {}
 
-  /** Uploads a file and gives its id. Throws unless it was taken. */
-  async upload(content: string | Buffer | Blob, purpose = 'batch'): Promise<string> {
-    const form = new FormData();
-    form.set('purpose', purpose);
-    const blob = content instanceof Blob ? content : new Blob([content]);
-    form.set('file', blob, 'input.jsonl');
+  /** Uploads a file, piece by piece if it comes so, and gives its id. Throws unless it was taken. */
+  async upload(content: string | Buffer | AsyncIterable<Buffer>, purpose = 'batch'): Promise<string> {
+    const isWhole = typeof content === 'string' || Buffer.isBuffer(content);
     const reply = await fetch(`${this.baton.url}/v1/files`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${this.baton.key}` },
-      body: form,
+      headers: {
+        authorization: `Bearer ${this.baton.key}`,
+        'content-type': `multipart/form-data; boundary=${BOUNDARY}`,
+      },
+      body: toForm(isWhole ? [Buffer.from(content)] : content, purpose),
+      duplex: 'half',
     });
     const text = await reply.text();
     if (reply.status !== 200) throw new Error(`${reply.status}: ${text}`);
