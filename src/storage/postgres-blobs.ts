@@ -4,8 +4,11 @@ import type { Database, DatabaseOrTransaction } from './database.js';
 
 /** How many bytes one row holds: large enough to be few, small enough that a handful of them is nothing. */
 const PIECE_BYTES = 512 * 1024;
-/** How many bytes one read asks for. They cross over as text of twice their length, which is garbage at once. */
-const SLICE_BYTES = 128 * 1024;
+/**
+ * How many bytes one read asks for. They cross over as text of twice their length, which then fits what a socket gives at once
+ * (64 KiB): larger answers are put together first, and leave several times their size as garbage.
+ */
+const SLICE_BYTES = 31 * 1024;
 /** How many rows are deleted at once: 32 MiB, so that no statement lasts long. */
 const REMOVED_AT_ONCE = 64;
 
