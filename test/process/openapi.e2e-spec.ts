@@ -1,6 +1,7 @@
 /** The built app's description of itself against what it really does; its health and its counters. */
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { BatchClient, chat, toJsonl } from '../support/batch-client.js';
 import type { Reply } from '../support/baton-client.js';
 import { BatonProcess, cleanUpBatons, newFolder } from '../support/baton-process.js';
 import { eventually, killOwners, Owner } from '../support/embedded-postgres-owner.js';
@@ -34,6 +35,14 @@ interface Description {
 
 /** Routes that are there for a person's browser, and the description itself. */
 const PAGES = /^\/(docs|openapi\.json)/;
+
+/** Routes whose replies are no JSON. */
+const STREAMS = [
+  'GET /metrics',
+  'GET /v1/files/{id}/content',
+  'GET /v1/batches/{id}/results',
+  'GET /v1/batches/{id}/events',
+];
 
 let database: TestDatabase;
 let baton: BatonProcess;
@@ -129,7 +138,7 @@ describe('the description of the API', () => {
     for (const { route, operation } of operations()) {
       const good = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
       expect([route, good.length]).not.toEqual([route, 0]);
-      if (route !== 'GET /metrics') {
+      if (!STREAMS.includes(route)) {
         for (const status of good)
           expect([route, status, schemaOf(operation, status)]).not.toContain(undefined);
       }
@@ -287,6 +296,46 @@ describe('real replies', () => {
     const list = await baton.api.request('GET', '/v1/jobs');
     expect((list.body['data'] as unknown[]).length).toBeGreaterThan(4);
     expectDescribed('GET /v1/jobs', list, 200);
+  });
+
+  it('of files and batches, whatever became of them, are as described', async () => {
+    const client = new BatchClient(baton.api);
+    const fileId = await client.upload(
+      toJsonl([chat('a', 'sim/echo'), chat('b', 'sim/fail'), chat('a', 'x/y')]),
+    );
+    const make = (fields: object): Promise<Reply> =>
+      baton.api.request('POST', '/v1/batches', {
+        input_file_id: fileId,
+        endpoint: '/v1/chat/completions',
+        completion_window: '1h',
+        ...fields,
+      });
+    const post = (id: string, deed: string): Promise<Reply> =>
+      baton.api.request('POST', `/v1/batches/${id}/${deed}`);
+    const ran = await make({
+      accept_invalid_lines: true,
+      max_cost_usd: 1,
+      max_error_rate: 1,
+      model: 'sim/echo',
+    });
+    const failed = await make({ webhook_url: `${baton.url}/nowhere`, metadata: { a: 'b' }, dedupe: true });
+    expectDescribed('POST /v1/batches', ran, 200);
+    expectDescribed('POST /v1/batches', failed, 200);
+    for (const deed of ['pause', 'resume', 'cancel']) {
+      const { body } = await make({ input_file_id: undefined, requests: [chat('a', 'sim/slow')] });
+      expectDescribed(`POST /v1/batches/{id}/${deed}`, await post(String(body['id']), deed), 200);
+    }
+    for (const { body } of [ran, failed]) {
+      const { id, status } = await client.ended(String(body['id']));
+      expectDescribed('GET /v1/batches/{id}', await baton.api.request('GET', `/v1/batches/${id}`), 200);
+      expectDescribed('POST /v1/batches/{id}/cancel', await post(id, 'cancel'), 409);
+      const retry = await post(id, 'retry_failed');
+      expectDescribed('POST /v1/batches/{id}/retry_failed', retry, status === 'completed' ? 200 : 409);
+    }
+    expectDescribed('GET /v1/batches', await baton.api.request('GET', '/v1/batches'), 200);
+    expectDescribed('GET /v1/files', await baton.api.request('GET', '/v1/files'), 200);
+    expectDescribed('GET /v1/files/{id}', await baton.api.request('GET', `/v1/files/${fileId}`), 200);
+    expectDescribed('DELETE /v1/files/{id}', await baton.api.request('DELETE', `/v1/files/${fileId}`), 200);
   });
 });
 
