@@ -120,6 +120,14 @@ module.exports = {
       to: { path: npmPackage(['undici']) },
     },
     {
+      name: 's3-stays-in-storage',
+      severity: 'error',
+      comment:
+        "Where files' bytes are is nobody else's business; the client is loaded only where it is used.",
+      from: { path: '^src/', pathNot: '^src/storage/' },
+      to: { path: npmPackage(['@aws-sdk']) },
+    },
+    {
       name: 'sockets-stay-in-egress',
       severity: 'error',
       comment:

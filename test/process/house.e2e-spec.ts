@@ -128,6 +128,7 @@ describe('The import rules', () => {
     ['sql-stays-in-storage-and-repositories', 'src/jobs/break-kysely.service.ts', 'kysely'],
     ['sql-stays-in-storage-and-repositories', 'src/queue/break-pg.ts', 'pg'],
     ['undici-stays-in-egress', 'src/providers/break-undici.ts', 'undici'],
+    ['s3-stays-in-storage', 'src/batches/break-s3.ts', '@aws-sdk/client-s3'],
     ['sockets-stay-in-egress', 'src/providers/break-https.ts', 'node:https'],
     ['sockets-stay-in-egress', 'src/webhooks/break-dns.ts', 'node:dns/promises'],
     ['no-circles', 'src/jobs/break-circle.ts', './break-circle.js'],
