@@ -4,7 +4,7 @@
  * what S3's API reference says of them, without a check of their signatures.
  */
 const { existsSync, readdirSync, readFileSync, rmSync } = require('node:fs');
-const { join } = require('node:path');
+const path = require('node:path');
 const S3rver = require('@20minutes/s3rver');
 
 const [, , directory, bucket] = process.argv;
@@ -21,8 +21,8 @@ function uploads() {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).map((id) => ({
     id,
-    path: join(folder, id),
-    key: readFileSync(join(folder, id, 'key'), 'utf8'),
+    path: path.join(folder, id),
+    key: readFileSync(path.join(folder, id, 'key'), 'utf8'),
   }));
 }
 
