@@ -7,8 +7,8 @@ import { BatchOutput } from './batch-output.js';
 import { type BatchLease, BatchStepsRepository, type HeldBatch } from './batch-steps.repository.js';
 
 const RENEW_EVERY_MS = 4_000;
-/** A batch that runs is looked after this often even if nobody calls. */
-const LOOK_AGAIN_MS = 1_000;
+/** A batch that runs is looked after this often even if nobody calls: whoever ends a line of it does. */
+const LOOK_AGAIN_MS = 5_000;
 
 /** What one step came to: look again at once, or not before something happens. */
 type Step = 'again' | 'rest';

@@ -6,6 +6,7 @@ import { Project } from '../api-keys/principal.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import { assertKnownParams } from '../http/known-params.js';
 import { listReply, parsePaging } from '../http/paging.js';
+import { TransfersService } from '../http/transfers.service.js';
 import { checked } from '../http/validation.js';
 import { BatchDto, BatchListDto, CreateBatchDto, RetryFailedDto } from './batch.dto.js';
 import { toBatch, toNewBatch } from './batch-reply.js';
@@ -25,6 +26,7 @@ export class BatchesController {
   constructor(
     private readonly batches: BatchesService,
     private readonly streams: BatchStreams,
+    private readonly transfers: TransfersService,
   ) {}
 
   @Post()
@@ -120,7 +122,7 @@ export class BatchesController {
   ): Promise<void> {
     const lines = await this.streams.results(projectId, batchUuid(id), parseResultsQuery(query));
     void reply.header('content-type', 'application/jsonl; charset=utf-8').header('cache-control', 'no-store');
-    await reply.send(Readable.from(lines, { objectMode: false }));
+    await reply.send(this.transfers.bounded(Readable.from(lines, { objectMode: false })));
   }
 
   @Get(':id/events')
@@ -139,7 +141,7 @@ export class BatchesController {
       .header('cache-control', 'no-cache, no-transform')
       .header('x-accel-buffering', 'no');
     const events = this.streams.events(projectId, batchUuid(id), lastEventId ?? null);
-    await reply.send(Readable.from(events, { objectMode: false }));
+    await reply.send(this.transfers.bounded(Readable.from(events, { objectMode: false })));
   }
 }
 

@@ -40,10 +40,7 @@ export class FileTransfers {
     // While nothing has gone out, what is wrong can still be told.
     const first = await pieces.next();
     const stream = Readable.from(withFirst(first, pieces), { objectMode: false, highWaterMark: 1 });
-    const cut = (): void => void stream.destroy();
-    this.transfers.cut.addEventListener('abort', cut);
-    stream.once('close', () => this.transfers.cut.removeEventListener('abort', cut));
-    return stream;
+    return this.transfers.bounded(stream);
   }
 }
 

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import type { Readable } from 'node:stream';
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from './api-error.js';
@@ -13,6 +14,14 @@ export class TransfersService implements OnModuleDestroy {
   constructor(@Inject(APP_CONFIG) private readonly config: Pick<AppConfig, 'shutdownGraceMs'>) {
     // One for each transfer.
     setMaxListeners(0, this.cut);
+  }
+
+  /** The stream itself, which from now on is cut off when this process must end. */
+  bounded(stream: Readable): Readable {
+    const cut = (): void => void stream.destroy();
+    this.cut.addEventListener('abort', cut);
+    stream.once('close', () => this.cut.removeEventListener('abort', cut));
+    return stream;
   }
 
   onModuleDestroy(): void {
