@@ -1,4 +1,8 @@
 /** OpenAI's own client, as it is, against a Baton: each of its calls for files and batches, its paging and its classes of errors. */
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import OpenAI from 'openai';
 import { BatchClient, chat, chats, idsOf, type ResultLine, toJsonl } from './support/batch-client.js';
 import { openaiClient } from './support/openai-client.js';
@@ -35,22 +39,14 @@ async function upload(jsonl: string, name = 'input.jsonl'): Promise<OpenAI.FileO
   return openai.files.create({ file: await OpenAI.toFile(Buffer.from(jsonl), name), purpose: 'batch' });
 }
 
-async function create(
-  jsonl: string,
-  more: Partial<OpenAI.BatchCreateParams> = {},
-  idempotencyKey?: string,
-): Promise<OpenAI.Batch> {
+async function create(jsonl: string, more: Partial<OpenAI.BatchCreateParams> = {}): Promise<OpenAI.Batch> {
   const { id } = await upload(jsonl);
-  const params: OpenAI.BatchCreateParams = {
+  return openai.batches.create({
     input_file_id: id,
     endpoint: '/v1/chat/completions',
     completion_window: '24h',
     ...more,
-  };
-  return openai.batches.create(
-    params,
-    idempotencyKey === undefined ? {} : { headers: { 'Idempotency-Key': idempotencyKey } },
-  );
+  });
 }
 
 /** The batch once it has ended, as the client sees it. */
@@ -119,6 +115,26 @@ describe('the client makes a batch', () => {
     const output = await openai.files.retrieve(batch.output_file_id ?? '');
     expect(output).toMatchObject({ object: 'file', purpose: 'batch_output', status: 'processed' });
     expect(output.bytes).toBe(Buffer.byteLength(await (await openai.files.content(output.id)).text()));
+  });
+
+  it('of a file on disk, as its documentation shows, with fields that are null', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'baton-client-'));
+    const path = join(folder, 'batchinput.jsonl');
+    await writeFile(path, toJsonl(chats(3, 'sim/echo')));
+    const file = await openai.files.create({ file: createReadStream(path), purpose: 'batch' });
+    await rm(folder, { recursive: true });
+    expect(file.filename).toBe('batchinput.jsonl');
+    const { id } = await openai.batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+      metadata: null,
+    });
+    expect(await ended(id)).toMatchObject({
+      status: 'completed',
+      metadata: {},
+      request_counts: { completed: 3 },
+    });
   });
 
   it('and its outputs are kept for as long as it says, and 30 days otherwise', async () => {
