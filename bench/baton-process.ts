@@ -23,6 +23,9 @@ export interface BatonSetup {
 const MAIN = join(__dirname, '../dist/main.js');
 const READY = /^Baton is ready: (\S+)/;
 
+/** The slow models: provider `after-N` answers after N milliseconds. */
+const DELAYS_MS = [200, 5_000, 600_000];
+
 /** One Baton: a process with both roles, or one for each. */
 export class BatonProcess {
   private constructor(
@@ -33,8 +36,7 @@ export class BatonProcess {
   /** Resolves when it is ready. Throws when it ends before that; what it says goes to standard error. */
   static async start(setup: BatonSetup): Promise<BatonProcess> {
     await mkdir(setup.folder, { recursive: true });
-    const config = { providers: { bench: { base_url: `${setup.upstreamUrl}/v1` } } };
-    await writeFile(join(setup.folder, 'baton.yaml'), JSON.stringify(config)); // JSON is YAML.
+    await writeFile(join(setup.folder, 'baton.yaml'), JSON.stringify(configOf(setup))); // JSON is YAML.
     const roles = setup.isSplit ? ['api', 'worker'] : ['api,worker'];
     const children: ChildProcess[] = [];
     const urls: string[] = [];
@@ -50,6 +52,15 @@ export class BatonProcess {
     return this.children.flatMap(({ pid }) => pid ?? []);
   }
 
+  /** The process with the API; without a split it is the worker as well. */
+  get apiPid(): number {
+    return this.pids[0] ?? 0;
+  }
+
+  get workerPid(): number {
+    return this.pids.at(-1) ?? 0;
+  }
+
   /** Stops it in good order. */
   async stop(): Promise<void> {
     for (const child of this.children) {
@@ -59,6 +70,11 @@ export class BatonProcess {
       await left;
     }
   }
+}
+
+function configOf({ upstreamUrl }: BatonSetup): object {
+  const slow = DELAYS_MS.map((ms) => [`after-${ms}`, { base_url: `${upstreamUrl}/after/${ms}/v1` }]);
+  return { providers: { bench: { base_url: `${upstreamUrl}/v1` }, ...Object.fromEntries(slow) } };
 }
 
 function launch(setup: BatonSetup, roles: string): ChildProcess {
@@ -71,6 +87,8 @@ function launch(setup: BatonSetup, roles: string): ChildProcess {
     BATON_DATA_DIR: setup.folder,
     BATON_ADMIN_KEY: setup.key,
     WORKER_CONCURRENCY: String(setup.concurrency),
+    // What is still running at the end is of no interest any more.
+    SHUTDOWN_GRACE_MS: '500',
     LOG_LEVEL: 'error',
   };
   const profile =

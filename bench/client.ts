@@ -7,12 +7,13 @@ import { requestBody } from './request-body.js';
 export interface Usage {
   readonly url: string;
   readonly key: string;
+  /** `provider/model`. */
+  readonly model: string;
   readonly jobs: number;
   /** How many submit at the same time, each its next job when the last one is accepted. */
   readonly connections: number;
 }
 
-const BODY = JSON.stringify({ request: requestBody('bench/instant') });
 const IDLE_WAIT_SECONDS = 30;
 
 /** Submits the jobs, each with these headers; gives how long each reply took, in milliseconds. Throws at another status. */
@@ -22,7 +23,7 @@ async function submitAll(usage: Usage, headers: Record<string, string>, status: 
     method: 'POST' as const,
     path: '/v1/jobs',
     headers: { authorization: `Bearer ${usage.key}`, 'content-type': 'application/json', ...headers },
-    body: BODY,
+    body: JSON.stringify({ request: requestBody(usage.model) }),
   };
   const tookMs: number[] = [];
   let begun = 0;

@@ -1,37 +1,12 @@
 /** The two that are measured against each other, on one kind of queue: Baton, and BullMQ with one HTTP call. */
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client as PostgresClient } from 'pg';
+import type { Arena, QueueKind } from './arena.js';
 import type { BareBullmq } from './bare-bullmq.js';
-import { BatonProcess } from './baton-process.js';
 import type { CleanUp } from './clean-up.js';
-import type { Client, Usage } from './client.js';
-import { cpuMicros } from './cpu.js';
+import type { Usage } from './client.js';
+import { type Round, startMeter } from './meter.js';
 import { Part } from './part.js';
-import type { PrivateStores } from './private-stores.js';
-import type { Upstream } from './upstream.js';
-
-export type QueueKind = 'redis' | 'postgres';
-
-/** What all contenders share. */
-export interface Arena {
-  readonly folder: string;
-  readonly stores: PrivateStores;
-  readonly upstream: Part<Upstream>;
-  readonly upstreamUrl: string;
-  readonly client: Part<Client>;
-  readonly concurrency: number;
-  readonly isSplit: boolean;
-  readonly profileFolder: string | null;
-}
-
-/** What one round of jobs took. CPU is in microseconds for each job; null where it can't be told. */
-export interface Round {
-  readonly jobsPerSecond: number;
-  readonly cpuMicros: number | null;
-  readonly storesCpuMicros: number | null;
-}
+import type { TestedBaton } from './tested-baton.js';
 
 export interface BatonRound extends Round {
   /** How long each submission took, in milliseconds. */
@@ -46,39 +21,19 @@ export interface BareRound extends Round {
 const LOOK_EVERY_MS = 5;
 const MOST_SECONDS = 120;
 
-/** A Baton with a database of its own. */
+/** A Baton. */
 export class BatonContender {
-  private constructor(
+  constructor(
     private readonly arena: Arena,
-    private readonly baton: BatonProcess,
-    private readonly key: string,
-    private readonly database: PostgresClient,
+    private readonly baton: TestedBaton,
   ) {}
-
-  static async start(arena: Arena, kind: QueueKind, cleanUp: CleanUp): Promise<BatonContender> {
-    const key = randomBytes(24).toString('hex');
-    const databaseUrl = await arena.stores.createDatabase(`baton_${kind}`);
-    const redisUrl = kind === 'redis' ? arena.stores.redisUrl : null;
-    const baton = await BatonProcess.start({
-      ...arena,
-      folder: join(arena.folder, `baton-${kind}`),
-      databaseUrl,
-      redisUrl,
-      key,
-    });
-    cleanUp.later(() => baton.stop());
-    const database = new PostgresClient({ connectionString: databaseUrl });
-    await database.connect();
-    cleanUp.later(() => database.end());
-    return new BatonContender(arena, baton, key, database);
-  }
 
   /** Submits the jobs and waits until their rows are terminal. Throws unless each was called once and completed. */
   async round(jobs: number): Promise<BatonRound> {
     const { arena } = this;
     const callsBefore = await arena.upstream.ask('calls');
     const rowsBefore = await this.completedRows();
-    const meter = startMeter(arena.stores, this.baton.pids);
+    const meter = startMeter(arena.stores, this.baton.process.pids);
     const submitMs = await arena.client.ask('submit', this.usage(jobs, arena.concurrency));
     await this.untilAllEnded();
     const round = { ...meter(jobs), submitMs };
@@ -98,7 +53,8 @@ export class BatonContender {
   }
 
   private usage(jobs: number, connections: number): Usage {
-    return { url: this.baton.url, key: this.key, jobs, connections };
+    const { url, key } = this.baton;
+    return { url, key, model: 'bench/instant', jobs, connections };
   }
 
   private async untilAllEnded(): Promise<void> {
@@ -106,18 +62,17 @@ export class BatonContender {
     const look = `select exists (select from jobs where status = 'queued')
       or exists (select from jobs where status = 'in_progress') as "areLeft"`;
     const endMs = performance.now() + MOST_SECONDS * 1000;
-    while ((await this.database.query<{ areLeft: boolean }>(look)).rows[0]?.areLeft !== false) {
+    while ((await this.baton.database.query<{ areLeft: boolean }>(look)).rows[0]?.areLeft !== false) {
       if (performance.now() > endMs) throw new Error(`Jobs are left after ${MOST_SECONDS} s`);
       await delay(LOOK_EVERY_MS);
     }
   }
 
   private async completedRows(): Promise<{ jobs: number; attempts: number }> {
-    const { rows } = await this.database.query<{ jobs: number; attempts: number }>(
+    return this.baton.row(
       `select (select count(*)::int from jobs where status = 'completed') as jobs,
         (select count(*)::int from attempts where outcome = 'succeeded') as attempts`,
     );
-    return rows[0] ?? { jobs: 0, attempts: 0 };
   }
 }
 
@@ -163,22 +118,6 @@ export class BareContender {
   idle(jobs: number): Promise<number[]> {
     return this.worker.ask('run', jobs);
   }
-}
-
-/** Begins to measure; what it gives ends it. */
-function startMeter(stores: PrivateStores, pids: readonly number[]): (jobs: number) => Round {
-  const startedMs = performance.now();
-  const cpuBefore = cpuMicros(pids);
-  const storesBefore = stores.cpuMicros();
-  return (jobs) => {
-    const perJob = (before: number | null, after: number | null): number | null =>
-      before === null || after === null ? null : (after - before) / jobs;
-    return {
-      jobsPerSecond: jobs / ((performance.now() - startedMs) / 1000),
-      cpuMicros: perJob(cpuBefore, cpuMicros(pids)),
-      storesCpuMicros: perJob(storesBefore, stores.cpuMicros()),
-    };
-  };
 }
 
 function expectAll(jobs: number, seen: Record<string, number>): void {

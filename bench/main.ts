@@ -2,26 +2,15 @@
  * How fast Baton is, as ratios to what it is built on, measured in the same minutes on the same machine: docs/benchmarks.md.
  * It must never measure two things at a time.
  */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus, loadavg, release, tmpdir, totalmem, type } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { type Arena, type ArenaOptions, type QueueKind, startArena } from './arena.js';
 import { CleanUp } from './clean-up.js';
-import type { Client } from './client.js';
-import {
-  type Arena,
-  BareContender,
-  type BareRound,
-  BatonContender,
-  type BatonRound,
-  type QueueKind,
-} from './contenders.js';
-import { Part } from './part.js';
-import { startPrivateStores } from './private-stores.js';
+import { BareContender, type BareRound, BatonContender, type BatonRound } from './contenders.js';
 import { type Summary, summaryOf, tableOf } from './report.js';
-import type { Upstream } from './upstream.js';
+import { machineNow, runBounded, writeRecord } from './run-bounded.js';
+import { TestedBaton } from './tested-baton.js';
 
-const CONCURRENCY = 50;
 const KINDS: readonly QueueKind[] = ['redis', 'postgres'];
 const HELP = `npm run bench -- [options]
   --jobs N       jobs of a round (2000)
@@ -34,13 +23,11 @@ const HELP = `npm run bench -- [options]
   --out FILE     also write the result, and what machine it is of
 `;
 
-interface Options {
+interface Options extends ArenaOptions {
   readonly jobs: number;
   readonly rounds: number;
   readonly idle: number;
   readonly limitSeconds: number;
-  readonly isSplit: boolean;
-  readonly profileFolder: string | null;
   readonly outFile: string | null;
 }
 
@@ -80,27 +67,12 @@ function readOptions(): Options {
   };
 }
 
-/** Starts everything that is measured; `cleanUp` stops it. */
-async function startArena(options: Options, cleanUp: CleanUp): Promise<Arena> {
-  const folder = await mkdtemp(join(tmpdir(), 'baton-bench-'));
-  cleanUp.later(() => rm(folder, { recursive: true, force: true }));
-  // The embedded PostgreSQL may have to run as another user, who passes through.
-  await chmod(folder, 0o711);
-  const stores = await startPrivateStores(folder, cleanUp);
-  const upstream = Part.start<Upstream>('upstream');
-  cleanUp.later(() => upstream.stop());
-  const client = Part.start<Client>('client');
-  cleanUp.later(() => client.stop());
-  const upstreamUrl = await upstream.ask('listen');
-  return { ...options, folder, stores, upstream, upstreamUrl, client, concurrency: CONCURRENCY };
-}
-
 /** Runs both contenders on one kind of queue, and leaves nothing running. */
 async function measure(kind: QueueKind, arena: Arena, options: Options, outer: CleanUp): Promise<Summary> {
   const { jobs, rounds, idle } = options;
   const cleanUp = new CleanUp();
   outer.later(() => cleanUp.run());
-  const baton = await BatonContender.start(arena, kind, cleanUp);
+  const baton = new BatonContender(arena, await TestedBaton.start(arena, `baton_${kind}`, kind, cleanUp));
   const bare = await BareContender.start(arena, kind, cleanUp);
   // The first round, in which code is compiled and connections are opened, does not count.
   await baton.round(jobs);
@@ -122,41 +94,17 @@ async function measure(kind: QueueKind, arena: Arena, options: Options, outer: C
   return summaryOf({ batonRounds, bareRounds, batonIdleMs, bareIdleMs });
 }
 
-async function main(): Promise<void> {
-  const options = readOptions();
-  const cleanUp = new CleanUp();
-  const leave = (why: string): void => {
-    console.error(`${why}: ending what was started`);
-    void cleanUp.run().finally(() => process.exit(1));
-  };
-  setTimeout(leave, options.limitSeconds * 1000, `Not done after ${options.limitSeconds} s`).unref();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave);
-  try {
-    // More than nothing says that others used the machine.
-    const loadBefore = loadavg()[0];
-    const arena = await startArena(options, cleanUp);
-    const summaries: Record<string, Summary> = {};
-    for (const kind of KINDS) summaries[kind] = await measure(kind, arena, options, cleanUp);
-    const { jobs, rounds, idle, isSplit } = options;
-    const result = { ...summaries, node: process.version, cpus: cpus().length, jobs, rounds, idle, isSplit };
-    console.error(tableOf(summaries));
-    if (options.outFile !== null) {
-      const machine = {
-        cpu: cpus()[0]?.model,
-        memoryGib: Math.round(totalmem() / 2 ** 30),
-        os: `${type()} ${release()}`,
-        loadBefore,
-      };
-      const record = { date: new Date().toISOString(), ...machine, concurrency: CONCURRENCY, ...result };
-      await writeFile(options.outFile, `${JSON.stringify(record, null, 2)}\n`);
-    }
-    console.log(JSON.stringify(result));
-  } finally {
-    await cleanUp.run();
+const options = readOptions();
+runBounded(options.limitSeconds, async (cleanUp) => {
+  const machine = machineNow();
+  const arena = await startArena(options, cleanUp);
+  const summaries: Record<string, Summary> = {};
+  for (const kind of KINDS) summaries[kind] = await measure(kind, arena, options, cleanUp);
+  const { jobs, rounds, idle, isSplit } = options;
+  const result = { ...summaries, node: process.version, cpus: cpus().length, jobs, rounds, idle, isSplit };
+  console.error(tableOf(summaries));
+  if (options.outFile !== null) {
+    await writeRecord(options.outFile, { ...machine, concurrency: arena.concurrency }, result);
   }
-}
-
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
+  console.log(JSON.stringify(result));
 });

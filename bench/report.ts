@@ -1,6 +1,6 @@
 /** What the measured rounds say, for people and for programs. */
 import type { BareRound, BatonRound } from './contenders.js';
-import { median, percentile } from './statistics.js';
+import { median, medianOrNull, percentile } from './statistics.js';
 
 /** All that was seen of both contenders on one kind of queue. */
 export interface Seen {
@@ -80,8 +80,8 @@ export function tableOf(summaries: Readonly<Record<string, Summary>>): string {
 }
 
 function medianCpu(values: ReadonlyArray<number | null>): number | null {
-  const known = values.filter((value) => value !== null);
-  return known.length === 0 ? null : rounded(median(known), 0);
+  const value = medianOrNull(values);
+  return value === null ? null : rounded(value, 0);
 }
 
 function rounded(value: number, digits: number): number {

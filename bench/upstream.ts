@@ -1,4 +1,4 @@
-/** A part: a model's server that answers every call at once, and counts them. */
+/** A part: a model's server that answers every call, and counts them: at once, or below `/after/N` after N milliseconds. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,11 +20,16 @@ const ANSWER = JSON.stringify({
 });
 const HEADERS = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(ANSWER) };
 
+const AFTER = /^\/after\/(\d+)\//;
+
 let calls = 0;
 const server = createServer((request, response) => {
+  const delayMs = Number(AFTER.exec(request.url ?? '')?.[1] ?? 0);
+  const give = (): void => void response.writeHead(200, HEADERS).end(ANSWER);
   request.resume().once('end', () => {
     calls += 1;
-    response.writeHead(200, HEADERS).end(ANSWER);
+    if (delayMs === 0) give();
+    else setTimeout(give, delayMs);
   });
 });
 // Longer than any measurement: a connection that is closed just then would be a failure of the upstream's.

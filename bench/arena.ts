@@ -1,0 +1,45 @@
+/** What all that is measured in one run shares: where its files lie, the stores, the model's server, the users. */
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CleanUp } from './clean-up.js';
+import type { Client } from './client.js';
+import { Part } from './part.js';
+import { type PrivateStores, startPrivateStores } from './private-stores.js';
+import type { Upstream } from './upstream.js';
+
+export type QueueKind = 'redis' | 'postgres';
+
+/** How the Batons of a run are started. */
+export interface ArenaOptions {
+  /** API and worker in a process each. */
+  readonly isSplit: boolean;
+  /** Where each Baton process leaves a CPU profile, if anywhere. */
+  readonly profileFolder: string | null;
+}
+
+export interface Arena extends ArenaOptions {
+  readonly folder: string;
+  readonly stores: PrivateStores;
+  readonly upstream: Part<Upstream>;
+  readonly upstreamUrl: string;
+  readonly client: Part<Client>;
+  readonly concurrency: number;
+}
+
+const CONCURRENCY = 50;
+
+/** Starts everything that is measured; `cleanUp` stops it. */
+export async function startArena(options: ArenaOptions, cleanUp: CleanUp): Promise<Arena> {
+  const folder = await mkdtemp(join(tmpdir(), 'baton-bench-'));
+  cleanUp.later(() => rm(folder, { recursive: true, force: true }));
+  // The embedded PostgreSQL may have to run as another user, who passes through.
+  await chmod(folder, 0o711);
+  const stores = await startPrivateStores(folder, cleanUp);
+  const upstream = Part.start<Upstream>('upstream');
+  cleanUp.later(() => upstream.stop());
+  const client = Part.start<Client>('client');
+  cleanUp.later(() => client.stop());
+  const upstreamUrl = await upstream.ask('listen');
+  return { ...options, folder, stores, upstream, upstreamUrl, client, concurrency: CONCURRENCY };
+}
