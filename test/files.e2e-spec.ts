@@ -380,6 +380,43 @@ describe('A file', () => {
   });
 });
 
+test('a Baton that stops waits its grace for uploads and downloads, then cuts them and leaves nothing half done', async () => {
+  // More than a connection takes in before anybody reads.
+  const id = await uploaded('x');
+  await new PostgresBlobs(db).appendAt(db, uuidOf(id), 1, Buffer.alloc(40 * MIB));
+  await sql`update files set bytes = ${40 * MIB + 1}`.execute(db);
+  const stopping = await TestBaton.start({
+    database: baton.database,
+    env: { ROLES: 'api', SHUTDOWN_GRACE_MS: '500' },
+  });
+  const key = `authorization: Bearer ${stopping.key}\r\n`;
+  const port = Number(new URL(stopping.url).port);
+  // Neither sends nor reads any further.
+  const sender = connect(port, '127.0.0.1');
+  const answer = new Promise<string>((resolve) => sender.once('data', (data) => resolve(String(data))));
+  sender.write(
+    `POST /v1/files HTTP/1.1\r\nhost: x\r\n${key}content-type: multipart/form-data; boundary=b\r\n` +
+      'content-length: 100000000\r\n\r\n' +
+      `--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n${'x'.repeat(MIB)}`,
+  );
+  const reader = connect(port, '127.0.0.1');
+  let read = 0;
+  reader.on('error', () => undefined).on('data', (data) => (read += data.length));
+  const ended = new Promise((resolve) => reader.once('close', resolve));
+  reader.write(`GET /v1/files/${id}/content HTTP/1.1\r\nhost: x\r\n${key}\r\n`);
+  reader.once('data', () => reader.pause());
+  while ((await kept()).files < 2) await delay(20);
+  const start = performance.now();
+  await stopping.stop();
+  expect(performance.now() - start).toBeGreaterThan(400);
+  expect(performance.now() - start).toBeLessThan(5000);
+  expect(await answer).toMatch(/^HTTP\/1\.1 503 [^]*shutting_down/);
+  reader.resume();
+  await ended;
+  expect(read).toBeLessThan(40 * MIB);
+  expect((await kept()).files).toBe(1);
+});
+
 describe('In an S3-compatible store', () => {
   let server: S3Server;
   let stored: TestBaton;

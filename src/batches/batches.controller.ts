@@ -122,7 +122,8 @@ export class BatchesController {
   ): Promise<void> {
     const lines = await this.streams.results(projectId, batchUuid(id), parseResultsQuery(query));
     void reply.header('content-type', 'application/jsonl; charset=utf-8').header('cache-control', 'no-store');
-    await reply.send(this.transfers.bounded(Readable.from(lines, { objectMode: false })));
+    this.transfers.bound(reply);
+    await reply.send(Readable.from(lines, { objectMode: false }));
   }
 
   @Get(':id/events')
@@ -141,7 +142,8 @@ export class BatchesController {
       .header('cache-control', 'no-cache, no-transform')
       .header('x-accel-buffering', 'no');
     const events = this.streams.events(projectId, batchUuid(id), lastEventId ?? null);
-    await reply.send(this.transfers.bounded(Readable.from(events, { objectMode: false })));
+    this.transfers.bound(reply);
+    await reply.send(Readable.from(events, { objectMode: false }));
   }
 }
 

@@ -39,8 +39,7 @@ export class FileTransfers {
     const pieces = this.files.read(row, start, end)[Symbol.asyncIterator]();
     // While nothing has gone out, what is wrong can still be told.
     const first = await pieces.next();
-    const stream = Readable.from(withFirst(first, pieces), { objectMode: false, highWaterMark: 1 });
-    return this.transfers.bounded(stream);
+    return Readable.from(withFirst(first, pieces), { objectMode: false, highWaterMark: 1 });
   }
 }
 

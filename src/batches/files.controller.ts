@@ -14,6 +14,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Project } from '../api-keys/principal.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import { listReply } from '../http/paging.js';
+import { TransfersService } from '../http/transfers.service.js';
 import { UploadRoute } from '../http/upload-route.js';
 import { toPublicId } from '../storage/ids.js';
 import { answerContent } from './file-content.js';
@@ -46,7 +47,8 @@ const UPLOAD_SCHEMA = {
 export class FilesController {
   constructor(
     private readonly files: FilesService,
-    private readonly transfers: FileTransfers,
+    private readonly fileTransfers: FileTransfers,
+    private readonly transfers: TransfersService,
   ) {}
 
   @Post()
@@ -68,7 +70,7 @@ export class FilesController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const key = parseIdempotencyKey(keyHeader);
-    const { received, description } = await this.transfers.take(projectId, request.raw);
+    const { received, description } = await this.fileTransfers.take(projectId, request.raw);
     if (key === null) return toFile(await this.files.publish(received, description));
     const { row, isReplay } = await this.files.publishOnce(projectId, received, description, key);
     if (isReplay) void reply.header('idempotent-replayed', 'true');
@@ -120,7 +122,8 @@ export class FilesController {
     const isBodyless = request.method === 'HEAD' || status === 304;
     // An empty stream, because without any body the framework would write a length of its own. And no header is set before the
     // store has given something: what is wrong until then is told in the envelope.
-    const body = isBodyless ? Readable.from([]) : await this.transfers.give(row, bytes);
+    const body = isBodyless ? Readable.from([]) : await this.fileTransfers.give(row, bytes);
+    this.transfers.bound(reply);
     await reply.code(status).headers(headers).send(body);
   }
 }

@@ -16,12 +16,22 @@ export function boundBodies(server: FastifyInstance, timeoutMs: number): void {
     }
     done();
   });
+  const late = new Map<IncomingMessage, NodeJS.Timeout>();
   server.addHook('onResponse', (request, _reply, done) => {
     const { raw } = request;
     if (hasBody(request) && raw.complete === false && !raw.destroyed) {
-      const timer = setTimeout(() => raw.destroy(), timeoutMs).unref();
-      raw.once('end', () => clearTimeout(timer)).resume();
+      late.set(raw, setTimeout(() => raw.destroy(), timeoutMs).unref());
+      const end = (): void => {
+        clearTimeout(late.get(raw));
+        late.delete(raw);
+      };
+      raw.once('end', end).once('close', end).resume();
     }
+    done();
+  });
+  // A process that stops waits for none of them.
+  server.addHook('preClose', (done) => {
+    for (const raw of late.keys()) raw.destroy();
     done();
   });
 }

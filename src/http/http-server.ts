@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import {
   LogController,
@@ -137,6 +138,11 @@ function refuseWhileStopping(server: FastifyInstance, readiness: ReadinessServic
     if (!readiness.isShuttingDown || ALWAYS_OPEN.has(request.routeOptions.url ?? '')) return done();
     void reply.header('connection', 'close');
     done(new ApiError('shutting_down', 'This process is stopping. Try again in a moment.'));
+  });
+  // Idle connections are closed when the server is; one that is busy then would be kept for its next request.
+  server.addHook('onResponse', ({ raw }, _reply, done) => {
+    if (readiness.isShuttingDown && raw.socket instanceof Socket) raw.socket.destroySoon();
+    done();
   });
 }
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import type { Readable } from 'node:stream';
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from './api-error.js';
 
@@ -16,16 +16,17 @@ export class TransfersService implements OnModuleDestroy {
     setMaxListeners(0, this.cut);
   }
 
-  /** The stream itself, which from now on is cut off when this process must end. */
-  bounded(stream: Readable): Readable {
-    const cut = (): void => void stream.destroy();
+  /** Has a long reply cut off when this process must end; also one that is all sent, and that a slow client still takes in. */
+  bound({ raw }: FastifyReply): void {
+    const cut = (): void => void raw.destroy();
     this.cut.addEventListener('abort', cut);
-    stream.once('close', () => this.cut.removeEventListener('abort', cut));
-    return stream;
+    raw.once('close', () => this.cut.removeEventListener('abort', cut));
   }
 
   onModuleDestroy(): void {
-    const reason = new ApiError('shutting_down', 'This process is stopping. Try again in a moment.');
+    const reason = new ApiError('shutting_down', 'This process is stopping. Try again in a moment.', {
+      headers: { connection: 'close' },
+    });
     setTimeout(() => this.controller.abort(reason), this.config.shutdownGraceMs).unref();
   }
 }
