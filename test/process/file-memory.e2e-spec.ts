@@ -10,6 +10,7 @@ jest.setTimeout(180_000);
 
 const MIB = 1024 * 1024;
 const SIZE = 200 * MIB;
+const SMALL = 32 * MIB;
 const PIECE = bytesOf(MIB);
 const KEY = 'a-key-for-the-memory-test';
 
@@ -34,17 +35,16 @@ function residentMib(): number {
   return Number(kib) / 1024;
 }
 
-/** By how many MiB the memory grew at most while `work` ran. */
-async function growthOf(work: () => Promise<void>): Promise<number> {
-  const before = residentMib();
-  let most = before;
+/** The most memory that it had while `work` ran. */
+async function peakOf(work: () => Promise<unknown>): Promise<number> {
+  let most = residentMib();
   const timer = setInterval(() => (most = Math.max(most, residentMib())), 20);
   try {
     await work();
   } finally {
     clearInterval(timer);
   }
-  return most - before;
+  return most;
 }
 
 async function* form(size: number): AsyncGenerator<Buffer> {
@@ -90,20 +90,17 @@ async function downloaded(id: string): Promise<{ length: number; sha256: string 
 }
 
 test('200 MB are uploaded and downloaded in flat memory', async () => {
-  // What a small one takes (code that is loaded now, garbage that is not yet collected) a large one may take too.
-  await downloaded(await upload(16 * MIB));
-  let id = '';
-  const up = await growthOf(async () => {
-    id = await upload(SIZE);
-  });
+  // What a small file takes, in code that is loaded now and in garbage until it is collected, a large one may take too.
+  let small = '';
+  const smallUp = await peakOf(async () => (small = await upload(SMALL)));
+  const smallDown = await peakOf(() => downloaded(small));
+  let large = '';
+  const up = await peakOf(async () => (large = await upload(SIZE)));
   let content: unknown;
-  const down = await growthOf(async () => {
-    content = await downloaded(id);
-  });
+  const down = await peakOf(async () => (content = await downloaded(large)));
   const hash = createHash('sha256');
   for (let at = 0; at < SIZE; at += PIECE.length) hash.update(PIECE);
   expect(content).toEqual({ length: SIZE, sha256: hash.digest('hex') });
-  // Some 30 MiB each, when this was written.
-  expect(up).toBeLessThanOrEqual(100);
-  expect(down).toBeLessThanOrEqual(50);
+  expect(up - smallUp).toBeLessThanOrEqual(100);
+  expect(down - smallDown).toBeLessThanOrEqual(50);
 });
