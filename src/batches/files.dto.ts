@@ -13,7 +13,8 @@ export class FileDto {
   purpose: FilePurpose;
   /** A file is seen only once it is whole. */
   status: 'processed';
-  status_details: null;
+  /** Always null; OpenAI once said here why a file was refused. */
+  status_details: string | null;
 }
 
 /** A page of files. */
