@@ -86,9 +86,11 @@ describe('a batch that is paused', () => {
     await batches.until(id, (batch) => batch.request_counts.completed > 0);
     const paused = await batches.post(`${id}/pause`);
     expect(paused).toMatchObject({ status: 'in_progress', paused_at: expect.any(Number) });
-    const still = await batches.until(id, (batch) => batch.request_counts.in_progress === 0);
+    // What was about to begin when the pause came still runs to its end.
+    const isStill = ({ request_counts: { completed, in_progress: running } }: BatchReply) =>
+      running === 0 && completed === upstream.calls('slow').length;
+    await batches.until(id, isStill);
     const calls = upstream.calls('slow').length;
-    expect(still.request_counts.completed).toBe(calls);
     expect(calls).toBeLessThan(40);
     // Other work goes through a worker that a paused batch does not hold.
     for (let i = 0; i < 3; i++) expect((await baton.run({ model: 'sim/echo' })).status).toBe('completed');
@@ -209,7 +211,10 @@ describe('a batch with limits', () => {
     const { output, errors } = await allLines(batch, 60);
     expect(output.length).toBeGreaterThanOrEqual(6);
     expect(new Set(errors.map((line) => line.error?.code))).toEqual(new Set(['max_cost_exceeded']));
-    expect(batch.cost_usd).toBeCloseTo(output.length * 0.017, 6);
+    // A call that was cut off by the stop may have been paid for all the same; it is told at its line.
+    const paid = [...output, ...errors].reduce((sum, line) => sum + (line.baton.cost_usd ?? 0), 0);
+    expect(batch.cost_usd).toBeCloseTo(paid, 6);
+    expect(batch.cost_usd).toBeGreaterThanOrEqual(output.length * 0.017 - 1e-9);
   });
 
   it('is stopped when too great a share of its lines fail, and not while it is small', async () => {

@@ -101,7 +101,8 @@ async function* toForm(
 ): AsyncGenerator<Buffer> {
   const field = (of: string) => `--${BOUNDARY}\r\ncontent-disposition: form-data; name=${of}\r\n\r\n`;
   yield Buffer.from(`${field('"purpose"')}${purpose}\r\n${field('"file"; filename="input.jsonl"')}`);
-  yield* content;
+  // A piece without bytes would end the request.
+  for await (const piece of content) if (piece.length > 0) yield piece;
   yield Buffer.from(`\r\n--${BOUNDARY}--\r\n`);
 }
 
