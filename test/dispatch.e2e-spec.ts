@@ -6,7 +6,7 @@ import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { TestBaton } from './support/test-baton.js';
 import { after, answer, fail } from './support/upstream-behaviours.js';
 
-jest.setTimeout(90_000);
+jest.setTimeout(180_000);
 
 const CONCURRENCY = 10;
 
@@ -42,7 +42,7 @@ async function rung(): Promise<number> {
 const begun = (batch: BatchReply): boolean => batch.request_counts.in_progress > 0;
 
 it('a single job begins at once while a batch of slow calls keeps the workers busy', async () => {
-  upstream.script('slow', after(4_000, answer('late')));
+  upstream.script('slow', after(30_000, answer('late')));
   const batch = await batches.create({ requests: chats(200, 'up/slow') });
   await batches.until(batch.id, (each) => each.request_counts.in_progress >= CONCURRENCY - 1);
   const beganMs: number[] = [];
@@ -51,7 +51,8 @@ it('a single job begins at once while a batch of slow calls keeps the workers bu
     await baton.run({ model: 'up/instant' });
     beganMs.push(Date.now() - postedMs);
   }
-  expect(Math.max(...beganMs)).toBeLessThan(1_000);
+  // Far less than the calls of the batch take, however busy the machine is.
+  expect(Math.max(...beganMs)).toBeLessThan(5_000);
   expect((await batches.get(batch.id)).request_counts.in_progress).toBeLessThan(CONCURRENCY);
   await batches.post(`${batch.id}/cancel`);
   await batches.ended(batch.id);
@@ -87,7 +88,7 @@ it('a batch that comes later has its share, and ends before a long one that came
   upstream.script('share', after(30, answer('shared')));
   const long = await batches.create({ requests: chats(600, 'up/share') });
   await batches.until(long.id, begun);
-  const short = await batches.run({ requests: chats(40, 'up/share') });
+  const short = await batches.run({ requests: chats(40, 'up/share') }, 120_000);
   expect(short.status).toBe('completed');
   const { completed, total } = (await batches.get(long.id)).request_counts;
   expect(total - completed).toBeGreaterThan(200);
@@ -105,7 +106,7 @@ it('high runs before normal, and normal before low', async () => {
   }
   // The lowest is let go first, so that nothing but its priority puts it last.
   for (const { id } of made) await batches.post(`${id}/resume`);
-  for (const { id } of made) await batches.ended(id);
+  for (const { id } of made) await batches.ended(id, 120_000);
   const order = upstream.calls().map(({ model }) => model);
   const lastOf = (model: string): number => order.lastIndexOf(model);
   expect(lastOf('high')).toBeLessThan(lastOf('normal'));
@@ -122,7 +123,7 @@ it('a line whose wait is over goes before those that have not begun', async () =
   );
   const requests = chats(400, 'up/busy');
   const batch = await batches.create({ requests });
-  const ended = await batches.ended(batch.id, 60_000);
+  const ended = await batches.ended(batch.id, 120_000);
   expect(ended.request_counts.completed).toBe(400);
   const order = (await batches.results(batch.id)).map((line) => ({
     id: line.custom_id,

@@ -21,6 +21,7 @@ describe('a line of a batch', () => {
     expect(check({ ...GOOD, body: { user: 'u' } }, rules)).toMatchObject({
       body: { model: 'policy/p', user: 'u' },
     });
+    expect(check({ ...GOOD, body: { model: null } }, rules)).toMatchObject({ body: { model: 'policy/p' } });
     expect(check(GOOD, rules)).toMatchObject({ body: { model: 'sim/echo' } });
   });
 

@@ -75,8 +75,9 @@ function checkModel(
   body: Readonly<Record<string, unknown>>,
   rules: LineRules,
 ): CheckedLine | Reject {
-  if (body['model'] !== undefined || body['models'] !== undefined) return { line, customId, body };
-  if (rules.model !== null) return { line, customId, body: { model: rules.model, ...body } };
+  // As with OpenAI, null is as good as left out.
+  if ((body['model'] ?? body['models'] ?? null) !== null) return { line, customId, body };
+  if (rules.model !== null) return { line, customId, body: { ...body, model: rules.model } };
   const message =
     'body.model is missing: name a model in each line, or one for all as the model of the batch.';
   return reject(line, customId, 'missing_model', message, 'body.model');

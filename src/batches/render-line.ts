@@ -78,7 +78,7 @@ const EXPIRED = {
 };
 const CANCELLED = {
   code: 'batch_cancelled',
-  message: 'This request was not executed because the batch was cancelled.',
+  message: 'This request was cancelled before it ended.',
 };
 
 /** JSON text without line ends: in valid JSON they stand only between values, where a blank does as well. */

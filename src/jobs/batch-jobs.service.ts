@@ -16,16 +16,16 @@ import {
   type LineRequest,
 } from './batch-results.repository.js';
 import { Dispatcher } from './dispatcher.js';
-import { BatchTalliesRepository, EMPTY_TALLY, type Tally } from './batch-tallies.repository.js';
+import {
+  BatchTalliesRepository,
+  EMPTY_TALLY,
+  type Progress,
+  type Tally,
+} from './batch-tallies.repository.js';
 
 export type { CancelReason, LinesOf, NewLine } from './batch-lines.repository.js';
 export type { EndedLine, EndOf, LineRequest } from './batch-results.repository.js';
-export { EMPTY_TALLY, type Tally } from './batch-tallies.repository.js';
-
-/** Where a batch's jobs stand. */
-export interface Progress extends Tally {
-  readonly running: number;
-}
+export { EMPTY_TALLY, type Progress, type Tally } from './batch-tallies.repository.js';
 
 /**
  * What the batches room asks of jobs: the lines of a batch are jobs like all others, that may run while the batch is open.
@@ -84,16 +84,13 @@ export class BatchJobsService {
   }
 
   /** By the batch's uuid, for each that is asked for. */
-  async progress(batchIds: readonly string[]): Promise<Map<string, Progress>> {
-    const [tallies, running] = await Promise.all([this.tallies.of(batchIds), this.tallies.running(batchIds)]);
-    return new Map(
-      batchIds.map((id) => [id, { ...(tallies.get(id) ?? EMPTY_TALLY), running: running.get(id) ?? 0 }]),
-    );
+  progress(batchIds: readonly string[]): Promise<Map<string, Progress>> {
+    return this.tallies.progress(batchIds);
   }
 
   /** What has become of one batch's jobs. */
   async tally(batchId: string): Promise<Tally> {
-    return (await this.tallies.of([batchId])).get(batchId) ?? EMPTY_TALLY;
+    return (await this.tallies.progress([batchId])).get(batchId) ?? EMPTY_TALLY;
   }
 
   /** The next page of lines that have ended; none when there are no more. A page is bounded in bytes. */

@@ -98,30 +98,39 @@ export async function recount(trx: DatabaseOrTransaction, before: CountedJob): P
     from now where t.batch_id = now."batchId" and t.shard = now.shard`.execute(trx);
 }
 
+/** Where a batch's jobs stand. */
+export interface Progress extends Tally {
+  /** How many of them run now. */
+  readonly running: number;
+}
+
 /** The SQL of reading what has become of batches' jobs. */
 @Injectable()
 export class BatchTalliesRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
-  /** By the batch's uuid; absent where nothing has ended. */
-  async of(batchIds: readonly string[]): Promise<Map<string, Tally>> {
+  /** By the batch's uuid, for each that is asked for; all of one moment, so no job is in two counts or in none. */
+  async progress(batchIds: readonly string[]): Promise<Map<string, Progress>> {
     if (batchIds.length === 0) return new Map();
-    const { rows } = await sql<Tally & { batchId: string }>`
-      select batch_id as "batchId", sum(completed)::int as completed, sum(failed)::int as failed,
-        sum(cancelled)::int as cancelled, sum(expired)::int as expired, sum(input_tokens)::bigint as "inputTokens",
-        sum(output_tokens)::bigint as "outputTokens", sum(total_tokens)::bigint as "totalTokens",
-        sum(cached_input_tokens)::bigint as "cachedInputTokens", sum(reasoning_tokens)::bigint as "reasoningTokens",
-        sum(cost_micros)::bigint as "costMicros", sum(unpriced)::int as unpriced
-      from batch_tallies where batch_id = any(${[...batchIds]}::uuid[]) group by batch_id`.execute(this.db);
-    return new Map(rows.map(({ batchId, ...tally }) => [batchId, tally]));
-  }
-
-  /** How many jobs of each of these batches run now; absent where none does. */
-  async running(batchIds: readonly string[]): Promise<Map<string, number>> {
-    if (batchIds.length === 0) return new Map();
-    const { rows } = await sql<{ batchId: string; running: number }>`
-      select batch_id as "batchId", count(*)::int as running from jobs
-      where status = 'in_progress' and batch_id = any(${[...batchIds]}::uuid[]) group by 1`.execute(this.db);
-    return new Map(rows.map(({ batchId, running }) => [batchId, running]));
+    const { rows } = await sql<Progress & { batchId: string }>`
+      with asked as (select unnest(${[...batchIds]}::uuid[]) as batch_id), running as (
+        select batch_id, count(*) as running from jobs
+        where status = 'in_progress' and batch_id in (select batch_id from asked) group by 1
+      ), ended as (
+        select batch_id, sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+          sum(expired) as expired, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
+          sum(total_tokens) as total_tokens, sum(cached_input_tokens) as cached_input_tokens,
+          sum(reasoning_tokens) as reasoning_tokens, sum(cost_micros) as cost_micros, sum(unpriced) as unpriced
+        from batch_tallies where batch_id in (select batch_id from asked) group by 1
+      )
+      select batch_id as "batchId", coalesce(running, 0)::int as running, coalesce(completed, 0)::int as completed,
+        coalesce(failed, 0)::int as failed, coalesce(cancelled, 0)::int as cancelled,
+        coalesce(expired, 0)::int as expired, coalesce(input_tokens, 0)::bigint as "inputTokens",
+        coalesce(output_tokens, 0)::bigint as "outputTokens", coalesce(total_tokens, 0)::bigint as "totalTokens",
+        coalesce(cached_input_tokens, 0)::bigint as "cachedInputTokens",
+        coalesce(reasoning_tokens, 0)::bigint as "reasoningTokens",
+        coalesce(cost_micros, 0)::bigint as "costMicros", coalesce(unpriced, 0)::int as unpriced
+      from asked left join running using (batch_id) left join ended using (batch_id)`.execute(this.db);
+    return new Map(rows.map(({ batchId, ...progress }) => [batchId, progress]));
   }
 }

@@ -66,12 +66,16 @@ export class JobDispatchRepository {
    */
   async fillLines(): Promise<Filling> {
     const { rows } = await sql<Rung>`
-      with rooms as (
-        select r.batch_id, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`)} as rung,
-          (select count(*) from (select from jobs where batch_id = r.batch_id and status = 'queued' and waiting
+      with open as (
+        select batch_id, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`)} as rung
+        from batch_runs r where is_open
+      ), rooms as (
+        select batch_id, rung,
+          (select count(*) from (select from jobs where batch_id = open.batch_id and status = 'queued' and waiting
             limit ${MOST_WAITING}) w) as waiting,
-          greatest(${LEAST_WINDOW}, least(${WINDOW}, ${WINDOW_OF_ALL} / count(*) over ())) as room
-        from batch_runs r where r.is_open
+          case when sum(rung) over () >= ${WINDOW_OF_ALL} then ${LEAST_WINDOW}
+            else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${WINDOW_OF_ALL} / count(*) over ())) end as room
+        from open
       ), picked as (
         select due.id, r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place, r.room
         from rooms r cross join lateral (

@@ -50,11 +50,13 @@ export function readError(body: unknown): ErrorFacts {
     at(error, 'status'),
     at(root, 'error_type'),
   ];
-  const inner = Number(at(error, 'code'));
+  const code = at(error, 'code');
+  // An object may have a conversion of its own, which may throw.
+  const inner = typeof code === 'string' || typeof code === 'number' ? Number(code) : NaN;
   const details = objectsOf(at(error, 'details'));
   return {
     message: messages.filter((text) => text !== '').join(': '),
-    codes: codes.flatMap((code) => (typeof code === 'string' ? [code.toLowerCase()] : [])),
+    codes: codes.flatMap((each) => (typeof each === 'string' ? [each.toLowerCase()] : [])),
     innerStatus: Number.isInteger(inner) && inner >= 400 && inner < 600 ? inner : null,
     retryDelay: firstText(...details.map((detail) => detail.retryDelay)) || null,
   };
