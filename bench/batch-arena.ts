@@ -19,6 +19,8 @@ export interface BatchArena extends Arena {
 export const ENDED = ['completed', 'failed', 'expired', 'cancelled'];
 const LOOK_EVERY_MS = 20;
 const FEW_LINES = 100;
+/** So many that the queue's streams of events, which are capped, are full. */
+const WARM_LINES = 3_000;
 const SEED = 20_261_124;
 const BAD_SHARE = 0.01;
 /** All but the one of a line of a megabyte: a few of those would be most of the input. */
@@ -32,7 +34,7 @@ export async function startWarm(arena: BatchArena, name: string, cleanUp: CleanU
   await arena.user.ask('open', baton.url, baton.key);
   const { fileId } = await arena.user.ask(
     'upload',
-    input('bench/instant', Math.min(arena.lines, 2_000), 400),
+    input('bench/instant', Math.min(arena.lines, WARM_LINES), 400),
   );
   await runBatch(arena, fileId);
   return baton;

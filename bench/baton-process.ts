@@ -87,6 +87,8 @@ function launch(setup: BatonSetup, roles: string): ChildProcess {
     BATON_DATA_DIR: setup.folder,
     BATON_ADMIN_KEY: setup.key,
     WORKER_CONCURRENCY: String(setup.concurrency),
+    // As many may wait in one batch.
+    BATCH_MAX_LINES: '500000',
     // What is still running at the end is of no interest any more.
     SHUTDOWN_GRACE_MS: '500',
     LOG_LEVEL: 'error',
