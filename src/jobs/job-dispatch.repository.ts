@@ -96,10 +96,10 @@ export class JobDispatchRepository {
   /** The jobs whose bell was rung long ago and not heard; from now on they count as rung just now. */
   async ringAgain(limit: number): Promise<JobBell[]> {
     const { rows } = await sql<RungJob>`
-      update jobs set rung_at = now() where id in (
+      update jobs set rung_at = now() where id = any(array(
         select id from jobs
         where status = 'queued' and rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS})
-        limit ${limit} for update skip locked)
+        limit ${limit} for update skip locked))
       returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 0 as place`.execute(
       this.db,
     );
@@ -116,9 +116,9 @@ export class JobDispatchRepository {
   /** Makes due up to `limit` jobs that wait for room there, the most urgent and oldest first; answers their bells. */
   async wake(parkedOn: string, limit: number): Promise<JobBell[]> {
     const { rows } = await sql<RungJob>`
-      update jobs set due_at = now(), woken = true, rung_at = now() where id in (
+      update jobs set due_at = now(), woken = true, rung_at = now() where id = any(array(
         select id from jobs where parked_on = ${parkedOn} and status = 'queued' and not woken and ${MAY_RUN}
-        order by priority, id limit ${limit} for update skip locked)
+        order by priority, id limit ${limit} for update skip locked))
       returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 0 as place`.execute(
       this.db,
     );
@@ -132,8 +132,9 @@ const BACKLOG = sql`status = 'queued' and rung_at is null and batch_id is null`;
 export const MAY_RUN = sql`(batch_id is null or exists (
   select from batch_runs where batch_runs.batch_id = jobs.batch_id and batch_runs.is_open))`;
 
+// By an array: else the planner, which can't know how few there are, reads the whole table to join it.
 const RING = sql`
-  update jobs set rung_at = now() from picked where jobs.id = picked.id
+  update jobs set rung_at = now() from picked where jobs.id = any(array(select id from picked)) and jobs.id = picked.id
   returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority,`;
 
 /** How many jobs of a source are rung and not taken; counts no further than a window. */

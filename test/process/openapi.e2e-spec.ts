@@ -371,6 +371,10 @@ test('the counters of /metrics move with a job', async () => {
       ),
     );
   };
+  // What the tests before have left running counts too.
+  const count = async (status: string): Promise<unknown> =>
+    (await baton.api.request('GET', `/v1/jobs?status=${status}`)).body['first_id'];
+  await eventually(async () => (await count('queued')) === null && (await count('in_progress')) === null);
   const before = await read();
   await baton.api.run({ models: ['sim/fail', 'sim/echo'] });
   expect(await read()).toEqual(before.map((count) => count + 1));
