@@ -35,17 +35,10 @@ export const EMPTY_TALLY: Tally = {
 };
 
 /** A job's own figures, as they are counted in its batch's tally. */
-export interface CountedJob {
+export interface CountedJob extends Omit<Tally, 'completed' | 'failed' | 'cancelled' | 'expired'> {
   readonly id: string;
   readonly batchId: string | null;
   readonly isEnded: boolean;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly totalTokens: number;
-  readonly cachedInputTokens: number;
-  readonly reasoningTokens: number;
-  readonly costMicros: number;
-  readonly unpriced: number;
 }
 
 /** Tokens without a price were paid for all the same. */
