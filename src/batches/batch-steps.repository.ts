@@ -174,10 +174,10 @@ export class BatchStepsRepository {
   /** The batches that are due for their next step and that nobody has; they are due again later, should nobody come. */
   async due(limit: number): Promise<string[]> {
     const { rows } = await sql<{ id: string }>`
-      update batches set due_at = now() + make_interval(secs => ${CALL_AGAIN_SECONDS}) where id in (
+      update batches set due_at = now() + make_interval(secs => ${CALL_AGAIN_SECONDS}) where id = any(array(
         select id from batches where status in ${ACTIVE} and due_at <= now()
           and (lease_until is null or lease_until < now())
-        order by due_at limit ${limit} for update skip locked)
+        order by due_at limit ${limit} for update skip locked))
       returning id`.execute(this.db);
     return rows.map((row) => row.id);
   }

@@ -9,9 +9,15 @@ function check(bytes: Buffer | string | object | null, rules = RULES): ReturnTyp
   return checkLine({ line: 7, bytes: typeof text === 'string' ? Buffer.from(text) : text, end: 0 }, rules);
 }
 
+function bodyOf({ body }: { body: object }): Buffer {
+  return Buffer.from(JSON.stringify(body));
+}
+
 describe('a line of a batch', () => {
   it('is right', () => {
-    expect(check(GOOD)).toEqual({ line: 7, customId: 'a', body: GOOD.body });
+    expect(check(GOOD)).toEqual({ line: 7, customId: 'a', names: { model: 'sim/echo' }, request: bodyOf(GOOD) });
+    const wide = { ...GOOD, body: { models: ['sim/fail'], stream: false, user: 'ü' } };
+    expect(check(wide)).toMatchObject({ names: { models: ['sim/fail'], stream: false }, request: bodyOf(wide) });
     expect(check({ ...GOOD, body: { models: ['sim/fail', 'sim/echo'] } })).not.toHaveProperty('code');
     expect(check({ ...GOOD, something: 'else' })).not.toHaveProperty('code');
   });
@@ -19,10 +25,11 @@ describe('a line of a batch', () => {
   it('has the model of its batch if it names none', () => {
     const rules = { ...RULES, model: 'policy/p' };
     expect(check({ ...GOOD, body: { user: 'u' } }, rules)).toMatchObject({
-      body: { model: 'policy/p', user: 'u' },
+      names: { model: 'policy/p' },
+      request: bodyOf({ body: { user: 'u', model: 'policy/p' } }),
     });
-    expect(check({ ...GOOD, body: { model: null } }, rules)).toMatchObject({ body: { model: 'policy/p' } });
-    expect(check(GOOD, rules)).toMatchObject({ body: { model: 'sim/echo' } });
+    expect(check({ ...GOOD, body: { model: null } }, rules)).toMatchObject({ names: { model: 'policy/p' } });
+    expect(check(GOOD, rules)).toMatchObject({ names: { model: 'sim/echo' }, request: bodyOf(GOOD) });
   });
 
   it.each(['', ' ', '\t \r'])('is nothing if it is blank: %j', (text) => {

@@ -25,7 +25,10 @@ export interface Reject extends LineFlaw {
 export interface CheckedLine {
   readonly line: number;
   readonly customId: string;
-  readonly body: Readonly<Record<string, unknown>>;
+  /** What its body says of the models, as it was given. */
+  readonly names: Readonly<Record<'model' | 'models' | 'stream', unknown>>;
+  /** The body as JSON on one line, in UTF-8. Bytes, because a file's worth of parsed bodies would fill the memory. */
+  readonly request: Buffer;
 }
 
 /** What all lines of a batch must keep to. */
@@ -76,11 +79,16 @@ function checkModel(
   rules: LineRules,
 ): CheckedLine | Reject {
   // As with OpenAI, null is as good as left out.
-  if ((body['model'] ?? body['models'] ?? null) !== null) return { line, customId, body };
-  if (rules.model !== null) return { line, customId, body: { ...body, model: rules.model } };
+  if ((body['model'] ?? body['models'] ?? null) !== null) return checked(line, customId, body);
+  if (rules.model !== null) return checked(line, customId, { ...body, model: rules.model });
   const message =
     'body.model is missing: name a model in each line, or one for all as the model of the batch.';
   return reject(line, customId, 'missing_model', message, 'body.model');
+}
+
+function checked(line: number, customId: string, body: Readonly<Record<string, unknown>>): CheckedLine {
+  const { model, models, stream } = body;
+  return { line, customId, names: { model, models, stream }, request: Buffer.from(JSON.stringify(body)) };
 }
 
 function parse(bytes: Buffer): { value: Record<string, unknown> } | { flaw: LineFlaw } {

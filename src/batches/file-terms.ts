@@ -8,3 +8,15 @@ export type FilePurpose = (typeof FILE_PURPOSES)[number];
 
 /** How long a file is kept, counted from when it was made, in seconds. */
 export const FILE_LIFE = { shortest: 3600, longest: 2_592_000, normal: 2_592_000 } as const;
+
+/** What {@link isLife} asks for, to be read behind "must be". */
+export const LIFE_RULE = `a whole number from ${FILE_LIFE.shortest} to ${FILE_LIFE.longest}`;
+
+/** Whether a file may be kept for so many seconds. */
+export function isLife(seconds: unknown): seconds is number {
+  return (
+    Number.isInteger(seconds) &&
+    Number(seconds) >= FILE_LIFE.shortest &&
+    Number(seconds) <= FILE_LIFE.longest
+  );
+}

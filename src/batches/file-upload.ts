@@ -1,7 +1,7 @@
 import { ApiError } from '../http/api-error.js';
 import type { FormTaker } from '../http/read-form.js';
 import { textFlaw } from '../http/text-flaw.js';
-import { FILE_LIFE, UPLOAD_PURPOSES, type UploadPurpose } from './file-terms.js';
+import { FILE_LIFE, isLife, LIFE_RULE, UPLOAD_PURPOSES, type UploadPurpose } from './file-terms.js';
 import type { FileDescription } from './files.repository.js';
 
 const LONGEST_FILENAME = 255;
@@ -56,7 +56,7 @@ export class FileUpload<T> implements FormTaker {
       throw missing('expires_after[anchor]', "it must be 'created_at'");
     }
     if (seconds === undefined && anchor !== undefined) {
-      throw missing('expires_after[seconds]', `it must be ${SECONDS}`);
+      throw missing('expires_after[seconds]', `it must be ${LIFE_RULE}`);
     }
     return {
       description: {
@@ -68,8 +68,6 @@ export class FileUpload<T> implements FormTaker {
     };
   }
 }
-
-const SECONDS = `a whole number from ${FILE_LIFE.shortest} to ${FILE_LIFE.longest}`;
 
 function toPurpose(text: string): UploadPurpose {
   const purpose = UPLOAD_PURPOSES.find((each) => each === text);
@@ -83,8 +81,8 @@ function checkAnchor(text: string): void {
 
 function toSeconds(text: string): number {
   const seconds = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (seconds >= FILE_LIFE.shortest && seconds <= FILE_LIFE.longest) return seconds;
-  throw wrong('expires_after[seconds]', `must be ${SECONDS}`);
+  if (isLife(seconds)) return seconds;
+  throw wrong('expires_after[seconds]', `must be ${LIFE_RULE}`);
 }
 
 function checkedFilename(filename: string): string {

@@ -22,12 +22,11 @@ export class LineResolver {
   forBatch(projectId: string): (line: CheckedLine) => Promise<ResolvedLine | Reject> {
     const remembered = new Map<string, Promise<ResolvedChain | LineFlaw>>();
     return async (line) => {
-      const { model, models } = line.body;
-      const named = JSON.stringify([model, models, line.body['stream']]);
+      const named = JSON.stringify(line.names);
       let found = remembered.get(named);
       if (!found) {
         if (remembered.size >= MOST_REMEMBERED) remembered.clear();
-        found = this.resolve(projectId, line.body);
+        found = this.resolve(projectId, line.names);
         if (named.length <= LONGEST_REMEMBERED) remembered.set(named, found);
       }
       const chain = await found;
@@ -38,17 +37,17 @@ export class LineResolver {
         model: chain.model,
         policy: chain.policy,
         chainId: chain.chainId,
-        request: JSON.stringify(line.body),
+        request: line.request,
       };
     };
   }
 
   private async resolve(
     projectId: string,
-    body: Readonly<Record<string, unknown>>,
+    names: CheckedLine['names'],
   ): Promise<ResolvedChain | LineFlaw> {
     try {
-      const { model, models } = chainNames(body);
+      const { model, models } = chainNames(names);
       return await this.policies.resolve(projectId, model, models);
     } catch (error) {
       if (error instanceof ApiError) return flawOfError(error);

@@ -8,7 +8,10 @@ import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED, sumUp } from './
 /** So often may the process that runs a job die before the job is taken for the cause. */
 const MOST_CRASHES = 3;
 
-/** The SQL that is done to many jobs at once: whose worker died, and which are past their deadline. */
+/**
+ * The SQL that is done to many jobs at once: whose worker died, and which are past their deadline. They are found by arrays of
+ * ids: the planner, which can't know how few there are, would read the whole table to join them.
+ */
 @Injectable()
 export class JobSweepsRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
@@ -32,9 +35,9 @@ export class JobSweepsRepository {
             then 'The worker that ran this job died ' || (crash_count + 1) || ' times.' end,
           crash_count = crash_count + 1, lease_token = lease_token + 1, lease_until = null, worker = null,
           dispatch_no = dispatch_no + 1, rung_at = null, due_at = now()
-        where id in (
+        where id = any(array(
           select id from jobs where status = 'in_progress' and lease_until < now()
-          order by lease_until limit ${limit} for update skip locked)
+          order by lease_until limit ${limit} for update skip locked))
         returning ${ENDED_COLUMNS}`.execute(trx);
       if (rows.length === 0) return { taken: 0, ended: [], bells: [] };
       const ids = rows.map((row) => row.id);
@@ -51,9 +54,9 @@ export class JobSweepsRepository {
       const { rows: ended } = await sql<EndedJob>`
         update jobs set status = 'expired', finished_at = now(), waiting = false,
           error_code = ${EXPIRED.errorCode}, error_message = ${EXPIRED.errorMessage}
-        where id in (
+        where id = any(array(
           select id from jobs where status = 'queued' and expires_at <= now()
-          order by expires_at limit ${limit} for update skip locked)
+          order by expires_at limit ${limit} for update skip locked))
         returning ${ENDED_COLUMNS}`.execute(trx);
       return { ended, bells: await alsoWrite(trx, ended) };
     });

@@ -19,15 +19,26 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const name = `baton_test_${randomBytes(8).toString('hex')}`;
   // template0: nobody may be connected to a template while it is copied, and nobody ever is to this one.
   await runOn(server, `CREATE DATABASE ${name} TEMPLATE template0`);
+  const cutOff = async (): Promise<void> => {
+    await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+    // Not the server's own processes there, such as autovacuum, which only a superuser may end.
+    await runOn(
+      server,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND usename = current_user`,
+    );
+  };
   return {
     url: withDatabase(server, name),
     shut: async (forMs) => {
-      await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
-      await runOn(server, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+      await cutOff();
       await delay(forMs);
       await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
     },
-    drop: () => runOn(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+    // Not WITH (FORCE), which is refused while autovacuum is there; without it the server sends autovacuum away itself.
+    drop: async () => {
+      await cutOff();
+      await runOn(server, `DROP DATABASE ${name}`);
+    },
   };
 }
 
