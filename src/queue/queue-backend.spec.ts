@@ -1,5 +1,8 @@
-import { createPostgresBackend, getDefaultBackendFactory } from 'bullmq';
+import { getDefaultBackendFactory, PostgresQueueBackend } from 'bullmq';
+import { EnduringConnection } from './postgres-connection.js';
 import { chooseBackend } from './queue-backend.js';
+
+const ofRedis = getDefaultBackendFactory();
 
 class databaseClient {}
 const installationId = '0c7f1a52-7a43-4b4e-9a58-30f9d7c2c3a1';
@@ -13,7 +16,7 @@ describe('the choice of the queue backend', () => {
       installationId,
     });
     expect(backend.kind).toBe('redis');
-    expect(getDefaultBackendFactory()).not.toBe(createPostgresBackend);
+    expect(getDefaultBackendFactory()).toBe(ofRedis);
     expect(backend.connection).toMatchObject({ url: 'redis://127.0.0.1:6379/2', maxRetriesPerRequest: null });
   });
 
@@ -25,10 +28,10 @@ describe('the choice of the queue backend', () => {
       installationId,
     });
     expect(backend.kind).toBe('postgres');
-    expect(getDefaultBackendFactory()).toBe(createPostgresBackend);
+    const made = getDefaultBackendFactory()('q', { connection: backend.connection }) as PostgresQueueBackend;
+    expect(made.connection).toBeInstanceOf(EnduringConnection);
     expect(backend.connection).toMatchObject({
       connectionString: 'postgres://x/y',
-      migrate: true,
       Client: databaseClient,
     });
   });

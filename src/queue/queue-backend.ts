@@ -1,4 +1,11 @@
-import { type ConnectionOptions, createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
+import {
+  type BackendFactory,
+  type ConnectionOptions,
+  PostgresQueueBackend,
+  setDefaultBackendFactory,
+} from 'bullmq';
+import { EnduringConnection } from './postgres-connection.js';
+import { reconnectDelayMs } from './reconnect-delay.js';
 
 /** Where messages live: the only thing about the stores that this room is told. */
 export interface QueueSettings {
@@ -21,7 +28,6 @@ export interface QueueBackend {
 
 /** Connections of one BullMQ object to PostgreSQL; there are eight objects in a process that runs both roles. */
 const POSTGRES_POOL_SIZE = 4;
-const LONGEST_RECONNECT_MS = 2_000;
 
 /**
  * The one place that chooses. BullMQ's default backend is a setting of the whole process, so one process has one kind
@@ -40,11 +46,10 @@ export function chooseBackend(settings: QueueSettings): QueueBackend {
     };
     return { kind: 'redis', prefix, connection };
   }
-  setDefaultBackendFactory(createPostgresBackend as Parameters<typeof setDefaultBackendFactory>[0]);
+  setDefaultBackendFactory(createBackend as Parameters<typeof setDefaultBackendFactory>[0]);
   // BullMQ's types know Redis connections only; the PostgreSQL factory takes these.
   const connection = {
     connectionString: settings.databaseUrl,
-    migrate: true,
     Client: settings.databaseClient,
     max: POSTGRES_POOL_SIZE,
     application_name: 'baton-queue',
@@ -52,7 +57,15 @@ export function chooseBackend(settings: QueueSettings): QueueBackend {
   return { kind: 'postgres', prefix, connection };
 }
 
-/** BullMQ's own back-off needs up to 20 s to find a Redis that has come back; a bell may not be silent that long. */
-function reconnectDelayMs(times: number): number {
-  return Math.min(100 * 2 ** times, LONGEST_RECONNECT_MS);
-}
+type Backend = BackendFactory<PostgresQueueBackend, ConstructorParameters<typeof EnduringConnection>[0]>;
+
+/** As BullMQ's own, with a connection that outlives a database that is away when it is first asked. */
+const createBackend: Backend = (name, options, { withBlockingConnection = false } = {}) =>
+  new PostgresQueueBackend(
+    new EnduringConnection(options.connection),
+    name,
+    options,
+    true,
+    // Only the connection on which a worker listens has a name.
+    withBlockingConnection ? name : undefined,
+  );
