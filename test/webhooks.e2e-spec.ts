@@ -16,10 +16,13 @@ import { newUuid, toPublicId } from '../src/storage/ids.js';
 import { SecretSeal } from '../src/storage/seal.js';
 import { StorageModule } from '../src/storage/storage.module.js';
 import { TelemetryModule } from '../src/telemetry/telemetry.module.js';
+import { DeliveriesService } from '../src/webhooks/deliveries.service.js';
+import { DeliveryStepsRepository } from '../src/webhooks/delivery-steps.repository.js';
 import type { NewEvent } from '../src/webhooks/event.js';
+import { SecretsRepository } from '../src/webhooks/secrets.repository.js';
+import { SecretsService } from '../src/webhooks/secrets.service.js';
 import type { WebhookDeliveryDto, WebhookSecretDto } from '../src/webhooks/webhooks.dto.js';
 import { WebhooksModule } from '../src/webhooks/webhooks.module.js';
-import { WebhooksRepository } from '../src/webhooks/webhooks.repository.js';
 import { WebhooksService } from '../src/webhooks/webhooks.service.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { WebhookReceiver } from './support/webhook-receiver.js';
@@ -33,7 +36,9 @@ let testDatabase: TestDatabase;
 let db: Database;
 let app: NestFastifyApplication;
 let webhooks: WebhooksService;
-let repository: WebhooksRepository;
+let steps: DeliveryStepsRepository;
+let deliveries: DeliveriesService;
+let secrets: SecretsService;
 let receiver: WebhookReceiver;
 
 beforeAll(async () => {
@@ -67,7 +72,9 @@ beforeAll(async () => {
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter(), { logger: ['fatal'] });
   await app.init();
   webhooks = app.get(WebhooksService);
-  repository = app.get(WebhooksRepository);
+  steps = app.get(DeliveryStepsRepository);
+  deliveries = app.get(DeliveriesService);
+  secrets = app.get(SecretsService);
 });
 
 afterAll(async () => {
@@ -93,8 +100,10 @@ async function endedJob(): Promise<string> {
 /** What a job's end tells. */
 async function completed(url: string): Promise<NewEvent & { jobId: string }> {
   const jobId = await endedJob();
-  const data = { id: toPublicId('job', jobId), status: 'completed', note: 'é 😀 \u2028 "quoted" \\ \u0000' };
-  return { projectId: DEFAULT_PROJECT_ID, type: 'job.completed', jobId, data, url };
+  const note = 'é 😀 \u2028 "quoted" \\ \u0000';
+  const data = { id: toPublicId('job', jobId), status: 'completed', note, version: 2 };
+  const of = { projectId: DEFAULT_PROJECT_ID, jobId, batchId: null };
+  return { ...of, type: 'job.completed', data, url, isWatched: false };
 }
 
 /** Ends a job that asked for a webhook, as the jobs room does: written in a transaction, rung after it. Gives the job. */
@@ -178,7 +187,12 @@ describe('A webhook', () => {
       type: 'job.completed',
       created_at: expect.any(Number),
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
-      data: { id: toPublicId('job', jobId), status: 'completed', note: 'é 😀 \u2028 "quoted" \\ \u0000' },
+      data: {
+        id: toPublicId('job', jobId),
+        status: 'completed',
+        note: 'é 😀 \u2028 "quoted" \\ \u0000',
+        version: 2,
+      },
     });
     expect(request?.headers).toMatchObject({
       'content-type': 'application/json',
@@ -191,6 +205,8 @@ describe('A webhook', () => {
       event_id: request?.headers['webhook-id'],
       event_type: 'job.completed',
       job_id: toPublicId('job', jobId),
+      batch_id: null,
+      webhook_endpoint_id: null,
       url: receiver.url('/signed'),
       status: 'succeeded',
       try_count: 1,
@@ -309,16 +325,16 @@ describe('A webhook', () => {
     });
     await expect(undone).rejects.toThrow('undone');
     expect(id).not.toBe('');
-    expect(await repository.claim(id)).toBeUndefined();
+    expect(await steps.claim(id)).toBeUndefined();
   });
 
   it('is shown to its own project only', async () => {
     const jobId = await endedJob();
-    expect(await webhooks.deliveriesOfJob(DEFAULT_PROJECT_ID, jobId)).toEqual([]);
-    await expect(webhooks.deliveriesOfJob(newUuid(), jobId)).rejects.toMatchObject({ code: 'not_found' });
-    await expect(webhooks.deliveriesOfJob(DEFAULT_PROJECT_ID, newUuid())).rejects.toMatchObject({
-      code: 'not_found',
-    });
+    const list = (projectId: string, job: string) =>
+      deliveries.list(projectId, { jobId: job }, {}, { limit: 20, after: null, order: 'asc' });
+    expect(await list(DEFAULT_PROJECT_ID, jobId)).toEqual({ deliveries: [], hasMore: false });
+    await expect(list(newUuid(), jobId)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(list(DEFAULT_PROJECT_ID, newUuid())).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('may go to public https only, and says so', async () => {
@@ -335,10 +351,10 @@ describe('A webhook', () => {
 describe('When things break', () => {
   it('a worker that dies in the middle of a try leaves it interrupted, and the webhook is sent again with the same id', async () => {
     const { id, jobId } = await recordUnrung('/crash');
-    const claimed = await repository.claim(id);
+    const claimed = await steps.claim(id);
     if (!claimed) throw new Error('Somebody else has the delivery');
-    await repository.beginTry(claimed);
-    expect(await repository.claim(id)).toBeUndefined();
+    await steps.beginTry(claimed);
+    expect(await steps.claim(id)).toBeUndefined();
     await expireLease(id);
 
     const delivery = await endedDeliveryOf(jobId);
@@ -357,8 +373,8 @@ describe('When things break', () => {
   it('a worker that was only thought dead can not end a delivery that is no longer its own', async () => {
     receiver.script('/fenced', { status: 503 });
     const { id, jobId } = await recordUnrung('/fenced');
-    const claimed = await repository.claim(id);
-    const begun = claimed && (await repository.beginTry(claimed));
+    const claimed = await steps.claim(id);
+    const begun = claimed && (await steps.beginTry(claimed));
     if (!claimed || !begun) throw new Error('Somebody else has the delivery');
     await expireLease(id);
     await deliveryOf(jobId, ({ tries }) => tries[1]?.http_status === 503);
@@ -370,8 +386,8 @@ describe('When things break', () => {
       error: null,
       responseText: 'late',
     };
-    await repository.finishTry(claimed, late, { type: 'succeeded' });
-    expect(await repository.beginTry(claimed)).toBeUndefined();
+    await steps.finishTry(claimed, late, { type: 'succeeded' });
+    expect(await steps.beginTry(claimed)).toBeUndefined();
     const delivery = await deliveryOf(jobId, () => true);
     expect(delivery).toMatchObject({
       status: 'pending',
@@ -393,7 +409,7 @@ describe('When things break', () => {
 
   it('a delivery is claimed by one worker only, however many are rung', async () => {
     const { id } = await recordUnrung('/one');
-    const claims = await Promise.all(Array.from({ length: 20 }, () => repository.claim(id)));
+    const claims = await Promise.all(Array.from({ length: 20 }, () => steps.claim(id)));
     expect(claims.filter((claimed) => claimed !== undefined)).toHaveLength(1);
   });
 
@@ -435,16 +451,16 @@ describe('The default secret', () => {
       .set({ webhook_secret: null })
       .where('id', '=', DEFAULT_PROJECT_ID)
       .execute();
-    const secrets = await Promise.all(
-      Array.from({ length: 30 }, () => webhooks.defaultSecret(DEFAULT_PROJECT_ID)),
+    const found = await Promise.all(
+      Array.from({ length: 30 }, () => secrets.ofProject(DEFAULT_PROJECT_ID)),
     );
-    expect(new Set(secrets).size).toBe(1);
-    expect(secrets[0]).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+    expect(new Set(found).size).toBe(1);
+    expect(found[0]).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
   });
 
   it('lies sealed in the database, for its own project only', async () => {
-    const secret = await webhooks.defaultSecret(DEFAULT_PROJECT_ID);
-    const sealed = await repository.defaultSecret(DEFAULT_PROJECT_ID);
+    const secret = await secrets.ofProject(DEFAULT_PROJECT_ID);
+    const sealed = await app.get(SecretsRepository).current({ projectId: DEFAULT_PROJECT_ID, endpointId: null });
     if (!sealed) throw new Error('No secret is kept');
     expect(sealed.toString('latin1')).not.toContain(secret.slice(6));
     const seal = app.get(SecretSeal);

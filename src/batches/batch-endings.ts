@@ -105,8 +105,11 @@ export class BatchEndings {
           projectId: batch.project_id,
           type: EVENTS[status],
           jobId: null,
+          batchId: batch.id,
           url: batch.webhook_url,
-          data: eventOf(batch, status, progress),
+          isWatched: true,
+          // Whoever ends the batch has claimed it last.
+          data: { ...eventOf(batch, status, progress), version: lease.token },
         },
       ]);
     });

@@ -10,6 +10,7 @@ import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { guardedConnector, type AddressGuard, type HostResolver } from './connector.js';
 import { exchange, type EgressPolicy, type EgressRequest, type EgressResult } from './exchange.js';
 import { isInRanges, isPublicAddress, parseRange } from './safe-address.js';
+import { isSafePort } from './safe-port.js';
 
 /** The injection token of the {@link HostResolver}. */
 export const HOST_RESOLVER = Symbol('HostResolver');
@@ -46,7 +47,7 @@ export class EgressService implements OnApplicationShutdown {
    * `timeoutMs`. A status of 4xx, 5xx or 3xx is a reply like any other.
    */
   async send(request: EgressRequest): Promise<EgressResult> {
-    const url = parseUrl(request.url);
+    const url = request.policy === 'webhook' ? parseHookUrl(request.url) : parseUrl(request.url);
     if (typeof url === 'string')
       return { ok: false, kind: 'bad_url', sent: false, message: url, durationMs: 0 };
     return exchange(this.agents[request.policy], url, request);
@@ -57,7 +58,7 @@ export class EgressService implements OnApplicationShutdown {
    * be resolved just now is let through, because every address is checked again when it is dialled.
    */
   async checkUrl(text: string): Promise<string | null> {
-    const url = parseUrl(text);
+    const url = parseHookUrl(text);
     if (typeof url === 'string') return url;
     if (url.hash !== '') return 'The URL has a fragment (#…), which is never sent: leave it out.';
     const hostname = url.hostname.replace(/^\[|\]$/g, '');
@@ -116,6 +117,15 @@ function buildAgent(connect: buildConnector.connector): Agent {
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: 64 * 1024,
   });
+}
+
+/** As {@link parseUrl}, for a URL that a caller gave. */
+function parseHookUrl(text: string): URL | string {
+  const url = parseUrl(text);
+  if (typeof url === 'string') return url;
+  const port = url.port === '' ? null : Number(url.port);
+  if (port === null || isSafePort(port)) return url;
+  return `Port ${port} is not one on which webhooks are received: use 443, or one from 1024 on that no other protocol has.`;
 }
 
 /** The URL, or a sentence that says what is wrong with it. */

@@ -77,6 +77,8 @@ export const ERROR_CODES = {
   job_not_cancellable: conflict('The job has ended already.'),
   batch_not_running: conflict('The batch has ended, or is about to: it is too late for this.'),
   batch_not_ended: conflict('The batch has not ended yet.'),
+  too_many_endpoints: conflict('The project has as many webhook endpoints as it may.'),
+  endpoint_disabled: conflict('The webhook endpoint is disabled or deleted; nothing is sent to it.'),
   nothing_to_retry: conflict('No line of the batch ended in a way that is to be run again.'),
   policy_read_only: conflict('The policy stands in the config file and is changed only there.'),
   provider_not_protected: conflict(
@@ -94,6 +96,7 @@ export const ERROR_CODES = {
   ),
   range_not_satisfiable: bad(416, 'The file has no bytes in the range that is asked for.'),
   idempotency_mismatch: bad(422, 'This `Idempotency-Key` was used with another body.'),
+  receiver_unreachable: bad(422, 'The receiver of the test gave no answer.'),
   headers_too_large: bad(431, 'The headers are larger than 16 KiB in all.'),
   rate_limit_exceeded: later(429, 'The key makes more requests than it may.'),
   too_many_batches: later(429, 'The project has as many unfinished batches as it may.'),

@@ -75,8 +75,16 @@ export class JobEndings {
         projectId: job.projectId,
         type: EVENT_TYPES[job.status],
         jobId: job.id,
+        batchId: null,
         url: job.webhookUrl,
-        data: { id: toPublicId('job', job.id), object: 'job', status: job.status, metadata: job.metadata },
+        isWatched: job.isWatched,
+        data: {
+          id: toPublicId('job', job.id),
+          object: 'job',
+          status: job.status,
+          metadata: job.metadata,
+          version: job.version,
+        },
       })),
     );
   };

@@ -68,6 +68,10 @@ export interface EndedJob {
   readonly batchId: string | null;
   /** Whether equal lines of its batch wait for its answer. */
   readonly isShared: boolean;
+  /** Whether its project has endpoints, of which some may want to hear of it; of a line only its batch tells. */
+  readonly isWatched: boolean;
+  /** Grows with each change of what the job is at. */
+  readonly version: number;
 }
 
 /** Writes what belongs to the same moment as the jobs' end (their events), in the same transaction. */
@@ -237,7 +241,10 @@ export class JobRunsRepository {
 /** What is told of jobs that have just ended. */
 export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",
   ${milliseconds('now() - created_at')} as "durationMs", batch_id as "batchId",
-  batch_id is not null and exists (select from jobs other where other.same_as = jobs.id) as "isShared"`;
+  batch_id is not null and exists (select from jobs other where other.same_as = jobs.id) as "isShared",
+  batch_id is null and exists (select from webhook_endpoints where webhook_endpoints.project_id = jobs.project_id
+    and deleted_at is null) as "isWatched",
+  dispatch_no + lease_token as version`;
 
 /** Brings the jobs' own columns up to what their attempts say. */
 export async function sumUp(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {

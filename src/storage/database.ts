@@ -7,6 +7,7 @@ import pg from 'pg';
 import * as foundation from './migrations/0001-foundation.js';
 import * as routing from './migrations/0002-routing.js';
 import * as batches from './migrations/0003-batches.js';
+import * as webhooks from './migrations/0004-webhooks.js';
 import { PreparedClient } from './clients.js';
 import type { Schema } from './schema.js';
 
@@ -18,7 +19,12 @@ export type DatabaseOrTransaction = Kysely<Schema> | Transaction<Schema>;
 export const DATABASE = Symbol('Database');
 
 /** The name under which a migration is remembered; its order is the order of the names. Never rename one. */
-const MIGRATIONS = { '0001-foundation': foundation, '0002-routing': routing, '0003-batches': batches };
+const MIGRATIONS = {
+  '0001-foundation': foundation,
+  '0002-routing': routing,
+  '0003-batches': batches,
+  '0004-webhooks': webhooks,
+};
 
 const POOL_SIZE = 20;
 /** How long a caller waits for a free connection before the request is turned away. */

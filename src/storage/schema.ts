@@ -8,6 +8,13 @@ import type {
   FilesTable,
 } from './batch-tables.js';
 import type { Created, Json } from './columns.js';
+import type {
+  WebhookDeliveriesTable,
+  WebhookEndpointsTable,
+  WebhookEventsTable,
+  WebhookOldSecretsTable,
+  WebhookTriesTable,
+} from './webhook-tables.js';
 
 /** The tables as kysely sees them. What each means is said in the migration that makes it. */
 export interface Schema {
@@ -24,6 +31,8 @@ export interface Schema {
   webhook_events: WebhookEventsTable;
   webhook_deliveries: WebhookDeliveriesTable;
   webhook_tries: WebhookTriesTable;
+  webhook_endpoints: WebhookEndpointsTable;
+  webhook_old_secrets: WebhookOldSecretsTable;
   files: FilesTable;
   blob_chunks: BlobChunksTable;
   batches: BatchesTable;
@@ -175,46 +184,4 @@ export interface IdempotencyKeysTable {
   digest: Buffer;
   resource_id: string;
   created_at: Created;
-}
-
-export interface WebhookEventsTable {
-  id: string;
-  project_id: string;
-  type: string;
-  job_id: string | null;
-  /** JSON. */
-  data: string;
-  created_at: Created;
-}
-
-export type DeliveryStatus = 'pending' | 'succeeded' | 'failed';
-
-export interface WebhookDeliveriesTable {
-  id: string;
-  project_id: string;
-  event_id: string;
-  job_id: string | null;
-  url: string;
-  lane: string;
-  status: Generated<DeliveryStatus>;
-  try_count: Generated<number>;
-  last_error: string | null;
-  created_at: Created;
-  due_at: Generated<Date>;
-  finished_at: Date | null;
-  dispatch_no: Generated<number>;
-  rung_at: Date | null;
-  lease_token: Generated<number>;
-  lease_until: Date | null;
-}
-
-export interface WebhookTriesTable {
-  delivery_id: string;
-  project_id: string;
-  index: number;
-  started_at: Created;
-  duration_ms: number | null;
-  http_status: number | null;
-  error: string | null;
-  response_text: string | null;
 }

@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { SweepLoop } from '../queue/sweep-loop.js';
-import { WebhooksRepository } from './webhooks.repository.js';
+import { DeliveryStepsRepository } from './delivery-steps.repository.js';
+
 import { WebhooksService } from './webhooks.service.js';
 
 const RUNG_AT_ONCE = 500;
@@ -15,7 +16,7 @@ export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy 
   private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
 
   constructor(
-    private readonly repository: WebhooksRepository,
+    private readonly steps: DeliveryStepsRepository,
     private readonly webhooks: WebhooksService,
   ) {}
 
@@ -29,8 +30,8 @@ export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy 
 
   /** One sweep. Throws when the database is away. */
   async sweep(): Promise<void> {
-    const freed = await this.repository.freeExpired();
+    const freed = await this.steps.freeExpired();
     if (freed > 0) this.logger.warn(`${freed} webhook deliveries were cut off by a worker that is gone`);
-    await this.webhooks.ring(await this.repository.ringDue(RUNG_AT_ONCE));
+    await this.webhooks.ring(await this.steps.ringDue(RUNG_AT_ONCE));
   }
 }

@@ -1,4 +1,4 @@
-import type { DeliveryStatus } from '../storage/schema.js';
+import type { DeliveryStatus } from '../storage/webhook-tables.js';
 import type { StoredEvent } from './event.js';
 
 /** A delivery that this worker alone may try now. */
@@ -6,11 +6,26 @@ export interface ClaimedDelivery {
   /** The row's uuid. */
   readonly id: string;
   readonly projectId: string;
+  /** Null if it goes to the URL that its job or batch names. */
+  readonly endpointId: string | null;
+  readonly jobId: string | null;
+  /** The endpoint's own as it is now, or the job's or batch's. */
   readonly url: string;
   readonly lane: string;
+  /** Whether the receiver asked for results. */
+  readonly includeResult: boolean;
   /** Fences off a worker that was thought dead: its later writes must carry the token of its own claim. */
   readonly leaseToken: number;
   readonly event: StoredEvent;
+}
+
+/** A try that is about to be made. */
+export interface BegunTry {
+  /** 0 for the first. */
+  readonly index: number;
+  /** Its place in the schedule, which begins anew when a delivery is sent anew; 0 for the first. */
+  readonly place: number;
+  readonly startedAt: Date;
 }
 
 /** One HTTP call of a delivery, as it ended. */
@@ -29,6 +44,8 @@ export interface DeliveryRecord {
   readonly eventId: string;
   readonly eventType: string;
   readonly jobId: string | null;
+  readonly batchId: string | null;
+  readonly endpointId: string | null;
   readonly url: string;
   readonly status: DeliveryStatus;
   readonly tryCount: number;

@@ -6,7 +6,7 @@ describe('toBody', () => {
   const event = { id, type: 'job.completed', createdAt: new Date(1_790_000_000_789) };
 
   it('is the envelope that OpenAI and Standard Webhooks both know', () => {
-    expect(toBody({ ...event, data: '{"id":"job_1","status":"completed"}' }).toString()).toBe(
+    expect(toBody({ ...event, data: '{"id":"job_1","status":"completed"}' }, null).toString()).toBe(
       `{"id":"${toPublicId('evt', id)}","object":"event","type":"job.completed","created_at":1790000000,` +
         '"timestamp":"2026-09-21T14:13:20.789Z","data":{"id":"job_1","status":"completed"}}',
     );
@@ -16,12 +16,28 @@ describe('toBody', () => {
     'keeps the data %s byte for byte',
     (data) => {
       expect(
-        toBody({ ...event, data })
+        toBody({ ...event, data }, null)
           .toString()
           .endsWith(`"data":${data}}`),
       ).toBe(true);
     },
   );
+});
+
+describe('a result', () => {
+  const event = { id: newUuid(), type: 'job.completed', createdAt: new Date(0), data: '{"id":"job_1"}' };
+
+  it('is sent along byte for byte', () => {
+    const body = toBody(event, { type: 'inline', json: '{"2":1, "1":1e400}' });
+    expect(body.toString()).toMatch(/"data":\{"id":"job_1","result":\{"2":1, "1":1e400\}\}\}$/);
+  });
+
+  it('that is too large is named', () => {
+    const body = toBody(event, { type: 'elsewhere', path: '/v1/jobs/job_1' });
+    expect(JSON.parse(body.toString())).toMatchObject({
+      data: { id: 'job_1', result_url: '/v1/jobs/job_1' },
+    });
+  });
 });
 
 describe('laneOf', () => {

@@ -19,6 +19,11 @@ export function newSecret(): string {
   return `${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`;
 }
 
+/** What of a secret may be shown again: enough to tell two of them apart. */
+export function hintOf(secret: string): string {
+  return `${SECRET_PREFIX}…${secret.slice(-4)}`;
+}
+
 /**
  * Signs exactly the bytes of `body` with each secret (several while one is rotated), by Standard Webhooks 1.0.0, scheme v1:
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#signature-scheme

@@ -1,4 +1,4 @@
-import type { DeliveryStatus } from '../storage/schema.js';
+import type { DeliveryStatus } from '../storage/webhook-tables.js';
 
 /** The secret that signs what goes to a job's or batch's own `webhook_url`. */
 export class WebhookSecretDto {
@@ -32,6 +32,9 @@ export class WebhookDeliveryDto {
   event_id: string;
   event_type: string;
   job_id: string | null;
+  batch_id: string | null;
+  /** `whe_…`; null if it goes to the URL that the job or batch names. */
+  webhook_endpoint_id: string | null;
   url: string;
   status: DeliveryStatus;
   try_count: number;
@@ -47,7 +50,7 @@ export class WebhookDeliveryDto {
   tries: WebhookTryDto[];
 }
 
-/** All deliveries of a job, oldest first. */
+/** A page of deliveries, the newest first unless asked otherwise. */
 export class WebhookDeliveryListDto {
   object: 'list';
   data: WebhookDeliveryDto[];

@@ -1,6 +1,6 @@
 /**
  * Webhooks: tells a caller's server what happened, signed, until it is heard (Standard Webhooks). Events are written in
- * the transaction in which they happen; nothing is sent that is not written down first, and no prompt or answer is sent.
+ * the transaction in which they happen; nothing is sent that is not written down first, and no answer unless a receiver asks.
  */
 import { Injectable, Logger } from '@nestjs/common';
 import { EgressService } from '../egress/egress.service.js';
@@ -8,12 +8,9 @@ import { ApiError } from '../http/api-error.js';
 import { QueueService } from '../queue/queue.service.js';
 import type { Bell } from '../queue/queues.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
-import { toPublicId } from '../storage/ids.js';
-import { SecretSeal } from '../storage/seal.js';
-import type { DeliveryRecord } from './delivery.js';
+import { DeliveryStepsRepository } from './delivery-steps.repository.js';
 import type { NewEvent } from './event.js';
-import { newSecret } from './sign.js';
-import { WebhooksRepository } from './webhooks.repository.js';
+import { EventsRepository } from './events.repository.js';
 
 /** What other rooms ask of this one. */
 @Injectable()
@@ -21,18 +18,18 @@ export class WebhooksService {
   private readonly logger = new Logger('Webhooks');
 
   constructor(
-    private readonly repository: WebhooksRepository,
+    private readonly events: EventsRepository,
+    private readonly steps: DeliveryStepsRepository,
     private readonly queue: QueueService,
     private readonly egress: EgressService,
-    private readonly seal: SecretSeal,
   ) {}
 
   /**
-   * Writes events and whom to tell, inside the transaction in which they happen. Only events with a URL are kept. Give
-   * the bells to {@link ring} after the commit.
+   * Writes events and whom to tell, inside the transaction in which they happen. Only events that somebody wants to hear of are
+   * kept. Give the bells to {@link ring} after the commit.
    */
   async recordEvents(trx: DatabaseOrTransaction, events: readonly NewEvent[]): Promise<Bell[]> {
-    return this.repository.insertEvents(trx, events);
+    return this.events.insert(trx, events);
   }
 
   /**
@@ -41,39 +38,17 @@ export class WebhooksService {
    */
   async ring(bells: readonly Bell[]): Promise<void> {
     if (await this.queue.ring('deliver-webhook', bells)) return;
-    await this.repository.forgetBells(bells).catch((error: unknown) => {
+    await this.steps.forgetBells(bells).catch((error: unknown) => {
       this.logger.warn(
         `${bells.length} webhook deliveries wait for their bell to count as lost: ${String(error)}`,
       );
     });
   }
 
-  /**
-   * The secret that signs what goes to a job's own `webhook_url`: `whsec_…`, made when it is first asked for; the same for
-   * all who ask at once. Throws if the project does not exist or the secret does not open (see {@link SecretSeal.open}).
-   */
-  async defaultSecret(projectId: string): Promise<string> {
-    const aad = `projects|${projectId}`;
-    const sealed =
-      (await this.repository.defaultSecret(projectId)) ??
-      (await this.repository.keepDefaultSecret(projectId, this.seal.seal(newSecret(), aad)));
-    return this.seal.open(sealed, aad);
-  }
-
-  /** Throws `url_not_allowed` if webhooks must not go to this URL. */
-  async checkUrl(url: string): Promise<void> {
+  /** Throws `url_not_allowed` if webhooks must not go to this URL, which the caller gave as `param`. */
+  async checkUrl(url: string, param = 'webhook_url'): Promise<void> {
     const refusal = await this.egress.checkUrl(url);
     if (refusal === null) return;
-    throw new ApiError('url_not_allowed', `webhook_url can not be used. ${refusal}`, {
-      param: 'webhook_url',
-    });
-  }
-
-  /** All deliveries of a job with their tries, oldest first. Throws `not_found` if the project has no such job. */
-  async deliveriesOfJob(projectId: string, jobId: string): Promise<DeliveryRecord[]> {
-    const deliveries = await this.repository.byJob(projectId, jobId);
-    if (!deliveries)
-      throw new ApiError('not_found', `There is no job ${toPublicId('job', jobId)}.`, { param: 'id' });
-    return deliveries;
+    throw new ApiError('url_not_allowed', `${param} can not be used. ${refusal}`, { param });
   }
 }
