@@ -301,12 +301,12 @@ async function submitOnce(api: BatonClient, open: Set<number>, accepted: Map<num
 }
 
 describe('Redis is only the bell', () => {
-  it('wiped while 200 jobs wait and some run, it loses none of them', async () => {
+  it('wiped while 200 jobs wait and some run, it loses none of them, and tells of each', async () => {
     let open: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (open = resolve));
     upstream.script('held', async (call, response) => gate.then(() => answer()(call, response)));
     const baton = await start(await newFolder(), { REDIS_URL: redis.url, WORKER_CONCURRENCY: '5' });
-    const ids = await submitMany(baton.api, 205);
+    const ids = await submitMany(baton.api, 205, { webhook_url: receiver.url('/hook') });
     await eventually(() => upstream.calls('held').length === 5);
 
     const client = new Redis(redis.url);
@@ -317,6 +317,7 @@ describe('Redis is only the bell', () => {
     await untilAllEnded(baton.api, 60_000);
     console.info(`after FLUSHALL: all ended in ${Date.now() - wipedMs} ms`);
     await expectCalledOnce(baton.api, ids);
+    await expectToldOnce(ids);
   });
 
   it('killed and started again empty, it lets jobs in meanwhile and loses none of them', async () => {
@@ -338,12 +339,12 @@ describe('Redis is only the bell', () => {
 });
 
 /** Submits ten at a time; throws if one is not accepted. */
-async function submitMany(api: BatonClient, count: number): Promise<string[]> {
+async function submitMany(api: BatonClient, count: number, envelope: object = {}): Promise<string[]> {
   const ids: string[] = [];
   const lane = async (): Promise<void> => {
     while (count > 0) {
       count -= 1;
-      ids.push((await api.submit({ model: 'up/held' })).id);
+      ids.push((await api.submit({ model: 'up/held' }, envelope)).id);
     }
   };
   await Promise.all(Array.from({ length: 10 }, lane));
