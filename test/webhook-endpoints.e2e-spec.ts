@@ -202,7 +202,8 @@ describe('An event', () => {
     expect(toldTo('/third')).toEqual([]);
     const { body } = await baton.request('GET', `/v1/jobs/${job.id}/deliveries?order=asc`);
     const owners = (body['data'] as WebhookDeliveryDto[]).map((each) => each.webhook_endpoint_id);
-    expect(owners.toSorted()).toEqual([first.id, second.id, null].toSorted());
+    expect(new Set(owners)).toEqual(new Set([first.id, second.id, null]));
+    expect(owners).toHaveLength(3);
   });
 
   it('of a batch names its counts and files; of its lines nothing is told', async () => {

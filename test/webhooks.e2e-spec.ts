@@ -451,16 +451,16 @@ describe('The default secret', () => {
       .set({ webhook_secret: null })
       .where('id', '=', DEFAULT_PROJECT_ID)
       .execute();
-    const found = await Promise.all(
-      Array.from({ length: 30 }, () => secrets.ofProject(DEFAULT_PROJECT_ID)),
-    );
+    const found = await Promise.all(Array.from({ length: 30 }, () => secrets.ofProject(DEFAULT_PROJECT_ID)));
     expect(new Set(found).size).toBe(1);
     expect(found[0]).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
   });
 
   it('lies sealed in the database, for its own project only', async () => {
     const secret = await secrets.ofProject(DEFAULT_PROJECT_ID);
-    const sealed = await app.get(SecretsRepository).current({ projectId: DEFAULT_PROJECT_ID, endpointId: null });
+    const sealed = await app
+      .get(SecretsRepository)
+      .current({ projectId: DEFAULT_PROJECT_ID, endpointId: null });
     if (!sealed) throw new Error('No secret is kept');
     expect(sealed.toString('latin1')).not.toContain(secret.slice(6));
     const seal = app.get(SecretSeal);

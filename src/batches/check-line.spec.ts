@@ -15,9 +15,17 @@ function bodyOf({ body }: { body: object }): Buffer {
 
 describe('a line of a batch', () => {
   it('is right', () => {
-    expect(check(GOOD)).toEqual({ line: 7, customId: 'a', names: { model: 'sim/echo' }, request: bodyOf(GOOD) });
+    expect(check(GOOD)).toEqual({
+      line: 7,
+      customId: 'a',
+      names: { model: 'sim/echo' },
+      request: bodyOf(GOOD),
+    });
     const wide = { ...GOOD, body: { models: ['sim/fail'], stream: false, user: 'ü' } };
-    expect(check(wide)).toMatchObject({ names: { models: ['sim/fail'], stream: false }, request: bodyOf(wide) });
+    expect(check(wide)).toMatchObject({
+      names: { models: ['sim/fail'], stream: false },
+      request: bodyOf(wide),
+    });
     expect(check({ ...GOOD, body: { models: ['sim/fail', 'sim/echo'] } })).not.toHaveProperty('code');
     expect(check({ ...GOOD, something: 'else' })).not.toHaveProperty('code');
   });

@@ -15,8 +15,6 @@ export const LIFE_RULE = `a whole number from ${FILE_LIFE.shortest} to ${FILE_LI
 /** Whether a file may be kept for so many seconds. */
 export function isLife(seconds: unknown): seconds is number {
   return (
-    Number.isInteger(seconds) &&
-    Number(seconds) >= FILE_LIFE.shortest &&
-    Number(seconds) <= FILE_LIFE.longest
+    Number.isInteger(seconds) && Number(seconds) >= FILE_LIFE.shortest && Number(seconds) <= FILE_LIFE.longest
   );
 }

@@ -42,10 +42,7 @@ export class LineResolver {
     };
   }
 
-  private async resolve(
-    projectId: string,
-    names: CheckedLine['names'],
-  ): Promise<ResolvedChain | LineFlaw> {
+  private async resolve(projectId: string, names: CheckedLine['names']): Promise<ResolvedChain | LineFlaw> {
     try {
       const { model, models } = chainNames(names);
       return await this.policies.resolve(projectId, model, models);

@@ -36,7 +36,8 @@ export class DeliveryCaller {
    * when a store is away: then the lease runs out.
    */
   async deliver(delivery: ClaimedDelivery, signal: AbortSignal): Promise<EgressResult | null> {
-    const result = delivery.includeResult && delivery.jobId ? await this.steps.resultOf(delivery.jobId) : null;
+    const result =
+      delivery.includeResult && delivery.jobId ? await this.steps.resultOf(delivery.jobId) : null;
     const body = toBody(delivery.event, result);
     const secrets = await this.secrets.signing(delivery);
     const begun = await this.steps.beginTry(delivery);

@@ -4,7 +4,6 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid, toPublicId } from '../storage/ids.js';
 import type { BegunTry, ClaimedDelivery, FinishedTry } from './delivery.js';
-import type { EndpointRow } from './endpoints.repository.js';
 import type { EventType, InlineResult, NewEvent } from './event.js';
 import { type AfterTry, MAX_TRIES } from './schedule.js';
 
@@ -91,7 +90,7 @@ export class DeliveryStepsRepository {
    * the try at once, and there is none after it.
    */
   async insertSample(
-    { id, project_id: projectId, url }: EndpointRow,
+    { id, projectId, url }: { readonly id: string; readonly projectId: string; readonly url: string },
     type: EventType,
     data: NewEvent['data'],
   ): Promise<ClaimedDelivery> {

@@ -75,10 +75,7 @@ export class EndpointsService implements OnModuleDestroy {
   }
 
   /** One page, and whether there are more. */
-  async list(
-    projectId: string,
-    paging: Paging,
-  ): Promise<{ endpoints: WholeEndpoint[]; hasMore: boolean }> {
+  async list(projectId: string, paging: Paging): Promise<{ endpoints: WholeEndpoint[]; hasMore: boolean }> {
     const page = { limit: paging.limit + 1, after: afterUuid(paging, 'whe'), order: paging.order };
     const rows = await this.endpoints.list(projectId, page);
     const shown = rows.slice(0, paging.limit);
@@ -138,7 +135,11 @@ export class EndpointsService implements OnModuleDestroy {
   /** Sends a sample now, once; answers the status. Throws `receiver_unreachable` if no answer came. */
   async test(projectId: string, endpointId: string, type: EventType): Promise<number> {
     const { row } = await this.get(projectId, endpointId);
-    const delivery = await this.steps.insertSample(row, type, sampleOf(type));
+    const delivery = await this.steps.insertSample(
+      { id: row.id, projectId, url: row.url },
+      type,
+      sampleOf(type),
+    );
     const answer = await this.caller.deliver(delivery, this.stopping.signal);
     if (answer?.ok) return answer.status;
     const why = answer === null ? 'it took too long' : `${answer.kind}: ${answer.message}`;
@@ -146,7 +147,12 @@ export class EndpointsService implements OnModuleDestroy {
   }
 
   /** Has all that failed in a span of time (Unix seconds) sent anew; answers how many deliveries that are. */
-  async recover(projectId: string, endpointId: string, sinceS: number, untilS: number | null): Promise<number> {
+  async recover(
+    projectId: string,
+    endpointId: string,
+    sinceS: number,
+    untilS: number | null,
+  ): Promise<number> {
     const { row } = await this.get(projectId, endpointId);
     if (untilS !== null && untilS < sinceS) {
       throw new ApiError('invalid_value', 'until must not be before since.', { param: 'until' });

@@ -192,6 +192,8 @@ describe('real replies', () => {
     ['GET /livez', '/livez', 200],
     ['GET /readyz', '/readyz', 200],
     ['GET /v1/webhook_secret', '/v1/webhook_secret', 200],
+    ['POST /v1/webhook_secret/rotate', '/v1/webhook_secret/rotate', 200, { grace_seconds: 60 }],
+    ['GET /v1/webhook_event_types', '/v1/webhook_event_types', 200],
     [
       'PUT /v1/policies/{name}',
       '/v1/policies/p',
@@ -332,10 +334,42 @@ describe('real replies', () => {
       const retry = await post(id, 'retry_failed');
       expectDescribed('POST /v1/batches/{id}/retry_failed', retry, status === 'completed' ? 200 : 409);
     }
+    const told = await baton.api.request('GET', `/v1/batches/${String(failed.body['id'])}/deliveries`);
+    expectDescribed('GET /v1/batches/{id}/deliveries', told, 200);
     expectDescribed('GET /v1/batches', await baton.api.request('GET', '/v1/batches'), 200);
     expectDescribed('GET /v1/files', await baton.api.request('GET', '/v1/files'), 200);
     expectDescribed('GET /v1/files/{id}', await baton.api.request('GET', `/v1/files/${fileId}`), 200);
     expectDescribed('DELETE /v1/files/{id}', await baton.api.request('DELETE', `/v1/files/${fileId}`), 200);
+  });
+  it('of webhook endpoints are as described', async () => {
+    const root = '/v1/webhook_endpoints';
+    const url = 'https://93.184.216.34/hook';
+    const make = await baton.api.request('POST', root, { name: 'n', url, event_types: ['job.failed'] });
+    expectDescribed(`POST ${root}`, make, 200);
+    const id = String(make.body['id']);
+    const post = async (deed: string, status: number, body: object = {}): Promise<void> => {
+      const reply = await baton.api.request('POST', `${root}/${id}/${deed}`, body);
+      expectDescribed(`POST ${root}/{id}/${deed}`, reply, status);
+    };
+    expectDescribed(
+      `POST ${root}/{id}`,
+      await baton.api.request('POST', `${root}/${id}`, { name: 'm' }),
+      200,
+    );
+    await post('rotate_secret', 200);
+    await post('disable', 200);
+    await post('recover', 409, { since: 0 });
+    await post('enable', 200);
+    await post('recover', 200, { since: 0 });
+    const wrong = { name: 'n', url: 'https://10.0.0.1/', event_types: ['job.failed'] };
+    expectDescribed(`POST ${root}`, await baton.api.request('POST', root, wrong), 400);
+    expectDescribed(`GET ${root}`, await baton.api.request('GET', root), 200);
+    expectDescribed(`GET ${root}/{id}`, await baton.api.request('GET', `${root}/${id}`), 200);
+    const deliveries = await baton.api.request('GET', `${root}/${id}/deliveries`);
+    expectDescribed(`GET ${root}/{id}/deliveries`, deliveries, 200);
+    const resend = await baton.api.request('POST', '/v1/webhook_deliveries/whd_x/resend');
+    expectDescribed('POST /v1/webhook_deliveries/{id}/resend', resend, 404);
+    expectDescribed(`DELETE ${root}/{id}`, await baton.api.request('DELETE', `${root}/${id}`), 200);
   });
 });
 

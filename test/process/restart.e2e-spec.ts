@@ -339,7 +339,11 @@ describe('Redis is only the bell', () => {
 });
 
 /** Submits ten at a time; throws if one is not accepted. */
-async function submitMany(api: BatonClient, count: number, envelope: object = {}): Promise<string[]> {
+async function submitMany(
+  api: BatonClient,
+  count: number,
+  envelope: Record<string, unknown> = {},
+): Promise<string[]> {
   const ids: string[] = [];
   const lane = async (): Promise<void> => {
     while (count > 0) {
