@@ -95,6 +95,8 @@ describe("OpenAI's client", () => {
     expect(changed).toMatchObject({ name: 'other', url: made.url, event_types: ['batch.expired'] });
     expect(await openai.webhooks.update(made.id, { name: 'other' })).toEqual(changed);
     expect(await openai.webhooks.update(made.id)).toEqual(changed);
+    const nothing = { name: null, url: null, event_types: null, include_result: null };
+    expect(await openai.webhooks.update(made.id, nothing as never)).toEqual(changed);
 
     expect(await openai.webhooks.delete(made.id)).toEqual({
       id: made.id,
@@ -109,7 +111,7 @@ describe("OpenAI's client", () => {
     const made = [];
     for (let i = 0; i < 5; i += 1) made.push((await register(`/page-${i}`)).id);
     const listed = [];
-    for await (const endpoint of openai.webhooks.list({ limit: 2 })) listed.push(endpoint.id);
+    for await (const endpoint of openai.webhooks.list({ limit: 2, after: null })) listed.push(endpoint.id);
     expect(listed).toEqual(made.toReversed());
   });
 
@@ -146,6 +148,10 @@ describe("OpenAI's client", () => {
     ]);
     receiver.script('/tried', 'reset');
     await expectError(openai.webhooks.test(id, { event_type: 'batch.failed' }), 422, 'receiver_unreachable');
+    // It says nothing of how the endpoint fares, and is nothing that the endpoint has missed.
+    expect((await endpointOf(id)).health).toMatchObject({ last_failure_at: null, failing_since: null });
+    const recover = await baton.request('POST', `/v1/webhook_endpoints/${id}/recover`, { since: 0 });
+    expect(recover.body).toMatchObject({ recovered: 0 });
   });
 
   it('is told what is wrong, where, in its own classes', async () => {
@@ -175,6 +181,18 @@ describe("OpenAI's client", () => {
       'url_not_allowed',
       'url',
     );
+  });
+
+  it('tries a receiver ten times at once and no more', async () => {
+    receiver.script('/busy', 'hang');
+    const { id } = await register('/busy');
+    const tests = Array.from({ length: 10 }, () =>
+      openai.webhooks.test(id, { event_type: 'batch.failed' }, { timeout: 3_000 }).catch(() => null),
+    );
+    await receiver.waitFor('/busy', 10);
+    await expectError(openai.webhooks.test(id, { event_type: 'batch.failed' }), 429, 'receiver_busy');
+    await Promise.all(tests);
+    expect(receiver.received('/busy')).toHaveLength(10);
   });
 
   it('makes fifty endpoints and no more, also all at once', async () => {

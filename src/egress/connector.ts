@@ -1,5 +1,5 @@
 /** How a socket of the egress room comes to be: every address is checked before it is dialled, and the checked one is dialled. */
-import { lookup as systemLookup } from 'node:dns/promises';
+import { lookup as systemLookup, Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { callbackify } from 'node:util';
 import { buildConnector } from 'undici';
@@ -11,6 +11,32 @@ export type HostResolver = (hostname: string) => Promise<readonly string[]>;
 export const resolveHost: HostResolver = async (hostname) => {
   const found = await systemLookup(hostname, { all: true });
   return found.map((entry) => entry.address);
+};
+
+/** How long one server of names may take for one question of {@link resolveInDns}, and how often it is asked. */
+const DNS_TIMEOUT_MS = 2_000;
+const DNS_TRIES = 2;
+
+/**
+ * Asks DNS itself, for names that strangers give. The system's resolver takes one of Node's few threads for as long as a name server
+ * keeps it waiting: two names whose servers never answer would stop the look-ups of everybody else. So names in `/etc/hosts` and
+ * search domains do not count here.
+ */
+export const resolveInDns: HostResolver = async (hostname) => {
+  // RFC 6761, 6.3: no server is asked for these.
+  if (/^(.+\.)?localhost\.?$/i.test(hostname)) return ['127.0.0.1', '::1'];
+  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
+  const answers = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
+  const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  if (found.length > 0) return found;
+  const reasons = answers.flatMap((answer) =>
+    answer.status === 'rejected' ? [answer.reason as unknown] : [],
+  );
+  const codes = reasons.map((reason) => (reason as { code?: unknown }).code);
+  // That neither question has an answer is an answer; everything else may be another time.
+  const isNowhere = codes.every((code) => code === 'ENOTFOUND' || code === 'ENODATA');
+  const message = isNowhere ? 'does not exist' : `could not be resolved (${codes.join(', ')})`;
+  throw Object.assign(new Error(`${hostname} ${message}`), { code: isNowhere ? 'ENOTFOUND' : 'EAI_AGAIN' });
 };
 
 /** Says why an address may not be dialled with that protocol (`https:` or `http:`); null if it may. */

@@ -1,9 +1,12 @@
 import { Module } from '@nestjs/common';
-import { resolveHost } from './connector.js';
-import { EgressService, HOST_RESOLVER } from './egress.service.js';
+import { resolveHost, resolveInDns } from './connector.js';
+import { EgressService, HOST_RESOLVERS } from './egress.service.js';
 
 @Module({
-  providers: [EgressService, { provide: HOST_RESOLVER, useValue: resolveHost }],
+  providers: [
+    EgressService,
+    { provide: HOST_RESOLVERS, useValue: { provider: resolveHost, webhook: resolveInDns } },
+  ],
   exports: [EgressService],
 })
 export class EgressModule {}

@@ -18,7 +18,7 @@ import {
   truncated,
 } from '../../test/support/upstream-behaviours.js';
 import { runAgainstWall } from '../../test/support/wall.js';
-import { resolveHost, type HostResolver } from './connector.js';
+import { resolveHost, resolveInDns, type HostResolver } from './connector.js';
 import { EgressService } from './egress.service.js';
 import type { EgressFailure, EgressReply, EgressRequest, EgressResult } from './exchange.js';
 
@@ -50,7 +50,7 @@ afterAll(async () => {
 
 function buildEgress(allowCidrs: readonly string[] = [], resolve: HostResolver = resolveHost): EgressService {
   const config: Pick<AppConfig, 'egressAllowCidrs'> = { egressAllowCidrs: allowCidrs };
-  const service = new EgressService(config as AppConfig, resolve);
+  const service = new EgressService(config as AppConfig, { provider: resolve, webhook: resolve });
   services.push(service);
   return service;
 }
@@ -347,7 +347,7 @@ describe('a webhook', () => {
       kind: 'refused_address',
       sent: false,
     });
-    expect(await service.checkUrl('https://mixed.test/')).toContain('10.0.0.7');
+    expect(await service.checkUrl('https://mixed.test/')).toMatch(/not a public address/);
   });
 
   test('whose name is pointed inside after it was checked is refused when it is dialled', async () => {
@@ -396,4 +396,20 @@ describe('a webhook', () => {
   ])('is refused at registration for what is wrong with %.40s', async (url, resolve, reason) => {
     expect(await buildEgress([], resolve).checkUrl(url)).toMatch(reason);
   });
+});
+
+describe('names that strangers give', () => {
+  test.each(['localhost', 'LOCALHOST.', 'a.localhost'])(
+    'lead home where no server is asked: %s',
+    async (name) => {
+      expect(await resolveInDns(name)).toEqual(['127.0.0.1', '::1']);
+    },
+  );
+
+  test('that cannot be resolved are told apart by a code of the resolver', async () => {
+    await expect(resolveInDns('no-such-name.invalid')).rejects.toMatchObject({
+      code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/),
+      message: expect.stringContaining('no-such-name.invalid'),
+    });
+  }, 30_000);
 });

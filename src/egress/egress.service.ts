@@ -12,8 +12,8 @@ import { exchange, type EgressPolicy, type EgressRequest, type EgressResult } fr
 import { isInRanges, isPublicAddress, parseRange } from './safe-address.js';
 import { isSafePort } from './safe-port.js';
 
-/** The injection token of the {@link HostResolver}. */
-export const HOST_RESOLVER = Symbol('HostResolver');
+/** The injection token of the {@link HostResolver} of each policy. */
+export const HOST_RESOLVERS = Symbol('HostResolvers');
 
 const MAX_URL_LENGTH = 2048;
 
@@ -29,14 +29,14 @@ export class EgressService implements OnApplicationShutdown {
 
   constructor(
     @Inject(APP_CONFIG) config: AppConfig,
-    @Inject(HOST_RESOLVER) private readonly resolve: HostResolver,
+    @Inject(HOST_RESOLVERS) private readonly resolvers: Readonly<Record<EgressPolicy, HostResolver>>,
   ) {
     // An operator's own base URLs may be anywhere (a local vLLM); a caller's may not.
     this.guards = { provider: () => null, webhook: publicOnly(config.egressAllowCidrs) };
     // Apart, so that a socket opened under one policy is never used under the other.
     this.agents = {
-      provider: buildAgent(guardedConnector(resolve, this.guards.provider, this.closing.signal)),
-      webhook: buildAgent(guardedConnector(resolve, this.guards.webhook, this.closing.signal)),
+      provider: buildAgent(guardedConnector(resolvers.provider, this.guards.provider, this.closing.signal)),
+      webhook: buildAgent(guardedConnector(resolvers.webhook, this.guards.webhook, this.closing.signal)),
     };
     // One listener a socket is no leak.
     setMaxListeners(0, this.closing.signal);
@@ -85,7 +85,7 @@ export class EgressService implements OnApplicationShutdown {
       timer = setTimeout(resolve, CHECK_RESOLVE_TIMEOUT_MS, []);
     });
     try {
-      return await Promise.race([this.resolve(hostname), tooSlow]);
+      return await Promise.race([this.resolvers.webhook(hostname), tooSlow]);
     } catch (error) {
       return error instanceof Error && 'code' in error && error.code === 'ENOTFOUND' ? null : [];
     } finally {
@@ -102,7 +102,8 @@ function publicOnly(allowCidrs: readonly string[]): AddressGuard {
     if (isInRanges(address, allowed)) return null;
     if (protocol !== 'https:') return HTTPS_ONLY;
     if (isPublicAddress(address)) return null;
-    return `${address} is not a public address; an operator can open ranges with EGRESS_ALLOW_CIDRS.`;
+    // Not which address: what names of the inside lead to is not a stranger's to know.
+    return 'This is not a public address; an operator can open ranges with EGRESS_ALLOW_CIDRS.';
   };
 }
 

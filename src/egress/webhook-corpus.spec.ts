@@ -128,7 +128,7 @@ afterAll(async () => {
 
 function egress(resolve: HostResolver, allow: readonly string[] = []): EgressService {
   const config: Pick<AppConfig, 'egressAllowCidrs'> = { egressAllowCidrs: allow };
-  const service = new EgressService(config as AppConfig, resolve);
+  const service = new EgressService(config as AppConfig, { provider: resolve, webhook: resolve });
   services.push(service);
   return service;
 }

@@ -83,7 +83,8 @@ function parseLimit(value: unknown, { most, normal }: { most: number; normal: nu
 }
 
 function parseAfter(value: unknown): string | null {
-  if (value === undefined) return null;
+  // OpenAI's client writes null as nothing at all.
+  if (value === undefined || value === '') return null;
   const isId = typeof value === 'string' && value !== '' && value.length <= LONGEST_ID;
   if (isId && textFlaw(value) === null) return value;
   throw new ApiError('invalid_value', 'after must be one id, the last of the page before.', {

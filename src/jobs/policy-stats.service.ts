@@ -9,7 +9,7 @@ import {
   PolicyStatsRepository,
   type StatsScope,
 } from './policy-stats.repository.js';
-import { Turns } from './turns.js';
+import { Turns } from '../queue/turns.js';
 
 const ONE_DAY_SECONDS = 86_400;
 const MOST_COUNTS_AT_ONCE = 2;

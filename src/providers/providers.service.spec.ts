@@ -42,7 +42,7 @@ beforeAll(async () => {
     wrong: upstream.url.replace('http:', 'https:'),
     mute: `https://127.0.0.1:${await listen(mute)}/v1`,
   });
-  egress = new EgressService(config, resolveHost);
+  egress = new EgressService(config, { provider: resolveHost, webhook: resolveHost });
   providers = new ProvidersService(config, egress);
 });
 

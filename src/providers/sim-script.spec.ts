@@ -14,7 +14,7 @@ const parts: Pick<AppConfig, 'egressAllowCidrs' | 'providers' | 'models'> = {
   models: new Map(),
 };
 const config = parts as AppConfig;
-const egress = new EgressService(config, resolveHost);
+const egress = new EgressService(config, { provider: resolveHost, webhook: resolveHost });
 const providers = new ProvidersService(config, egress);
 const checker = new AnswerChecker();
 

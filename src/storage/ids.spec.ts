@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { newId, newUuid, toPublicId, toUuid } from './ids.js';
+import { v7 } from 'uuid';
+import { firstUuidAt, newId, newUuid, toPublicId, toUuid } from './ids.js';
 
 describe('ids', () => {
   it('come back as the uuid that they were made from, for every kind', () => {
@@ -23,6 +24,13 @@ describe('ids', () => {
       expect(toUuid(prefix, id)).toBe(uuid);
       expect(toUuid(prefix, id.toLowerCase())).toBe(uuid);
     }
+  });
+
+  it.each([0, 1, 1_700_000_000_000, 9_999_999_999_999])('have a least one at %d ms', (ms) => {
+    expect(firstUuidAt(ms) <= v7({ msecs: ms })).toBe(true);
+    expect(firstUuidAt(ms + 1) > v7({ msecs: ms })).toBe(true);
+    expect(toUuid('evt', toPublicId('evt', firstUuidAt(ms)))).toBe(firstUuidAt(ms));
+    expect(firstUuidAt(-1)).toBe(firstUuidAt(0));
   });
 
   it('are in the order of their creation', () => {

@@ -12,6 +12,11 @@ export function newUuid(): string {
   return v7();
 }
 
+/** The least UUIDv7 that can be made at a moment (Unix milliseconds) or after it. */
+export function firstUuidAt(ms: number): string {
+  return v7({ msecs: Math.max(0, ms), seq: 0, random: new Uint8Array(16) });
+}
+
 /** A new public id that is not kept as a row's key, such as a request's: `req_01J…`. */
 export function newId(prefix: IdPrefix): string {
   return toPublicId(prefix, newUuid());

@@ -59,6 +59,8 @@ export interface WebhookDeliveriesTable {
   status: Generated<DeliveryStatus>;
   try_count: Generated<number>;
   first_try: Generated<number>;
+  event_type: string;
+  is_sample: Generated<boolean>;
   last_error: string | null;
   created_at: Created;
   due_at: Generated<Date>;

@@ -16,6 +16,8 @@ import { sign } from './sign.js';
 /** For the whole try, from the look-up of the name to the last byte of the answer. */
 const TRY_TIMEOUT_MS = 15_000;
 const READ_BYTES = 64 * 1024;
+/** A certificate may name a hundred hosts. */
+const LONGEST_ERROR = 1_024;
 
 /** One try of a delivery, from the signature to what becomes of it. */
 @Injectable()
@@ -43,7 +45,7 @@ export class DeliveryCaller {
     const begun = await this.steps.beginTry(delivery);
     if (!begun) return null;
     const answer = await this.call(delivery, begun, body, secrets, signal);
-    const after = decide(answer, begun);
+    const after = decide(answer, begun, delivery.isSample);
     await this.steps.finishTry(delivery, finished(answer, begun, after), after);
     const isDelivered = after.type === 'succeeded';
     this.metrics.webhookTries.inc({ outcome: isDelivered ? 'succeeded' : 'failed' });
@@ -51,7 +53,7 @@ export class DeliveryCaller {
       const id = toPublicId('whd', delivery.id);
       this.logger.warn(`Delivery ${id} is given up (${after.reason}): ${describe(answer)}`);
     }
-    await this.note(delivery.endpointId, answer, isDelivered);
+    if (!delivery.isSample) await this.note(delivery.endpointId, answer, isDelivered);
     return answer;
   }
 
@@ -94,9 +96,9 @@ function finished(answer: EgressResult, { index }: BegunTry, after: AfterTry) {
   };
 }
 
-function decide(answer: EgressResult, { place, startedAt }: BegunTry): AfterTry {
+function decide(answer: EgressResult, { place, startedAt }: BegunTry, isSample: boolean): AfterTry {
   // The receiver is not to blame, and gets its try from the next worker.
-  if (isOurDoing(answer)) return { type: 'again', delayMs: 0 };
+  if (isOurDoing(answer) && !isSample) return { type: 'again', delayMs: 0, isInterrupted: true };
   const asked = answer.ok ? answer.headers['retry-after'] : undefined;
   const outcome = {
     httpStatus: answer.ok ? answer.status : null,
@@ -118,7 +120,7 @@ function isGone(answer: EgressResult): boolean {
 /** What went wrong, as it is shown to the user. */
 function describe(answer: EgressResult): string {
   if (isOurDoing(answer)) return 'interrupted';
-  if (!answer.ok) return `${answer.kind}: ${answer.message}`;
+  if (!answer.ok) return `${answer.kind}: ${answer.message}`.slice(0, LONGEST_ERROR);
   if (answer.status >= 300 && answer.status < 400)
     return `The receiver answered ${answer.status}; redirects are not followed`;
   return `The receiver answered ${answer.status}`;

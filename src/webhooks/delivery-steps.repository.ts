@@ -17,11 +17,16 @@ const EXPIRED_AT_ONCE = 500;
 export const LANE_WIDTH = 10;
 /** To an endpoint that answers nothing but failures fewer go, so that many dead ones do not take all the places there are. */
 const FAILING_LANE_WIDTH = 2;
+/** How many tries of one project are under way at the same time: a part of the places that one worker has. */
+const MOST_OF_PROJECT = 250;
 /** Why nothing is sent to an endpoint that is disabled or deleted. */
 export const SWITCHED_OFF = 'the endpoint is switched off';
 
 /** A result that is longer is not sent along, in bytes. */
 const LONGEST_INLINE = 256 * 1024;
+
+/** How many tries there may be to the endpoint `p`, or to a URL where there is none. */
+const WIDTH = sql`case when p.failing_since is null then ${LANE_WIDTH}::int else ${FAILING_LANE_WIDTH}::int end`;
 
 /** Whether a delivery `d` is due and held by nobody. */
 const MAY_BE_TRIED = sql`d.status = 'pending' and d.due_at <= now() and d.lease_until is null`;
@@ -40,6 +45,7 @@ interface ClaimedRow {
   readonly createdAt: Date;
   readonly data: string;
   readonly includeResult: boolean;
+  readonly isSample: boolean;
 }
 
 /** The SQL of sending: claims, tries, ends, bells. All times are the database's. */
@@ -61,7 +67,7 @@ export class DeliveryStepsRepository {
       const sources = sql`(
         select held.id, e.id as event_id, e.type, e.created_at, e.data, p.url, coalesce(p.include_result, false) as include_result,
           p.id is not null and (p.disabled_at is not null or p.deleted_at is not null) as is_off,
-          case when p.failing_since is null then ${LANE_WIDTH}::int else ${FAILING_LANE_WIDTH}::int end as width
+          ${WIDTH} as width
         from webhook_deliveries held join webhook_events e on e.id = held.event_id
           left join webhook_endpoints p on p.id = held.endpoint_id
         where held.id = ${deliveryId}) x`;
@@ -71,9 +77,12 @@ export class DeliveryStepsRepository {
         from ${sources}
         where d.id = x.id and ${MAY_BE_TRIED} and not x.is_off and (
           select count(*) from webhook_deliveries o where o.lane = d.lane and o.lease_until is not null) < x.width
+          and (select count(*) from webhook_deliveries o where o.project_id = d.project_id
+            and o.lease_until is not null) < ${MOST_OF_PROJECT}
         returning d.id, d.project_id as "projectId", d.endpoint_id as "endpointId", d.job_id as "jobId", d.url, d.lane,
           d.lease_token as "leaseToken", x.event_id as "eventId", x.type, x.created_at as "createdAt", x.data,
-          x.include_result as "includeResult"`.execute(trx);
+          x.include_result as "includeResult",
+          d.is_sample as "isSample"`.execute(trx);
       if (claimed[0]) return toClaimed(claimed[0]);
       await sql`
         update webhook_deliveries d set rung_at = null, dispatch_no = dispatch_no + 1,
@@ -87,28 +96,29 @@ export class DeliveryStepsRepository {
 
   /**
    * Writes a sample event and its delivery to an endpoint, as the last try that it has and already claimed: who asked for it makes
-   * the try at once, and there is none after it.
+   * the try at once, and there is none after it. Undefined if the endpoint's lane is full.
    */
   async insertSample(
     { id, projectId, url }: { readonly id: string; readonly projectId: string; readonly url: string },
     type: EventType,
     data: NewEvent['data'],
-  ): Promise<ClaimedDelivery> {
+  ): Promise<ClaimedDelivery | undefined> {
     const { rows } = await sql<ClaimedRow>`
       with told as (
         insert into webhook_events (id, project_id, type, data)
-        values (${newUuid()}, ${projectId}, ${type}, ${JSON.stringify(data)}) returning *
+        select ${newUuid()}::uuid, ${projectId}::uuid, ${type}, ${JSON.stringify(data)}
+        where (select count(*) from webhook_deliveries where lane = ${id} and lease_until is not null) < ${LANE_WIDTH}
+        returning *
       ), made as (
-        insert into webhook_deliveries (id, project_id, event_id, endpoint_id, url, lane, first_try, lease_token, lease_until)
-        select gen_random_uuid(), project_id, id, ${id}::uuid, ${url}, ${id}, ${1 - MAX_TRIES}::int, 1, now() + ${LEASE} from told
+        insert into webhook_deliveries (id, project_id, event_id, event_type, endpoint_id, url, lane, is_sample, first_try,
+          lease_token, lease_until)
+        select gen_random_uuid(), project_id, id, type, ${id}::uuid, ${url}, ${id}, true, ${1 - MAX_TRIES}::int, 1, now() + ${LEASE} from told
         returning *
       )
       select made.id, made.project_id as "projectId", made.endpoint_id as "endpointId", made.job_id as "jobId", made.url,
         made.lane, made.lease_token as "leaseToken", told.id as "eventId", told.type, told.created_at as "createdAt",
-        told.data, false as "includeResult" from made, told`.execute(this.db);
-    const [row] = rows;
-    if (!row) throw new Error('The sample delivery was not written');
-    return toClaimed(row);
+        told.data, false as "includeResult", made.is_sample as "isSample" from made, told`.execute(this.db);
+    return rows[0] && toClaimed(rows[0]);
   }
 
   /** What a receiver that asked for results gets of this job's: its answer, or where that is read; null if it has none. */
@@ -153,7 +163,8 @@ export class DeliveryStepsRepository {
         where delivery_id = ${id} and index = ${ended.index}
       )
       update webhook_deliveries set
-        status = ${isAgain ? 'pending' : after.type}, lease_until = null, last_error = ${error},
+        status = ${isAgain ? 'pending' : after.type}, lease_until = null,
+        first_try = first_try + ${isAgain && after.isInterrupted === true ? 1 : 0}::int, last_error = ${error},
         due_at = case when ${isAgain} then now() + ${isAgain ? after.delayMs : 0}::float8 * interval '1 ms' else due_at end,
         finished_at = case when ${isAgain} then null else now() end,
         dispatch_no = dispatch_no + 1, rung_at = null
@@ -162,7 +173,7 @@ export class DeliveryStepsRepository {
   }
 
   /**
-   * Frees deliveries whose worker is gone: due at once, or failed if that was the last try. A try that was running stays in
+   * Frees deliveries whose worker is gone: due at once, with as many tries before them as they had. A try that was running stays in
    * the record as interrupted. Gives how many there were.
    */
   async freeExpired(): Promise<number> {
@@ -174,10 +185,12 @@ export class DeliveryStepsRepository {
       ), cut_off as (
         update webhook_tries t set error = 'interrupted' from expired
         where t.delivery_id = expired.id and t.duration_ms is null and t.error is null
+        returning t.delivery_id
       )
       update webhook_deliveries d set
-        status = case when d.try_count - d.first_try >= ${MAX_TRIES} then 'failed' else 'pending' end,
-        finished_at = case when d.try_count - d.first_try >= ${MAX_TRIES} then now() end,
+        status = case when d.is_sample then 'failed' else 'pending' end,
+        finished_at = case when d.is_sample then now() end,
+        first_try = d.first_try + (select count(*)::int from cut_off where cut_off.delivery_id = d.id),
         last_error = 'interrupted', lease_until = null, lease_token = d.lease_token + 1,
         dispatch_no = d.dispatch_no + 1, rung_at = null
       from expired where d.id = expired.id
@@ -198,12 +211,17 @@ export class DeliveryStepsRepository {
         union all
         select (select lane from webhook_deliveries where status = 'pending' and lane > l.lane order by lane limit 1)
         from lanes l where l.lane is not null
+      ), wide as (
+        select lane, (
+          select ${WIDTH} from webhook_deliveries f left join webhook_endpoints p on p.id = f.endpoint_id
+          where f.lane = lanes.lane and f.status = 'pending' limit 1) as width
+        from lanes where lane is not null
       ), picked as (
-        select due.id from lanes cross join lateral (
+        select due.id from wide as lanes cross join lateral (
           select id from webhook_deliveries d
           where d.lane = lanes.lane and d.status = 'pending' and d.due_at <= now() and d.lease_until is null
             and (d.rung_at is null or d.rung_at < now() - ${BELL_LIFE})
-          order by d.due_at limit greatest(0, ${LANE_WIDTH} - (select count(*) from webhook_deliveries o
+          order by d.due_at limit greatest(0, lanes.width - (select count(*) from webhook_deliveries o
             where o.lane = lanes.lane and o.lease_until is not null)) for update skip locked
         ) due
         order by random() limit ${limit}
@@ -245,5 +263,5 @@ function toClaimed({ eventId, type, createdAt, data, ...delivery }: ClaimedRow):
 export async function giveUpWaiting(trx: DatabaseOrTransaction, endpointId: string): Promise<void> {
   await sql`
     update webhook_deliveries set status = 'failed', last_error = ${SWITCHED_OFF}, finished_at = now()
-    where endpoint_id = ${endpointId} and status = 'pending' and lease_until is null`.execute(trx);
+    where lane = ${endpointId} and status = 'pending' and lease_until is null`.execute(trx);
 }

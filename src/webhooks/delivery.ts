@@ -14,6 +14,8 @@ export interface ClaimedDelivery {
   readonly lane: string;
   /** Whether the receiver asked for results. */
   readonly includeResult: boolean;
+  /** Made up to try an endpoint: it says nothing of how that fares. */
+  readonly isSample: boolean;
   /** Fences off a worker that was thought dead: its later writes must carry the token of its own claim. */
   readonly leaseToken: number;
   readonly event: StoredEvent;

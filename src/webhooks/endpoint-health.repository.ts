@@ -6,6 +6,8 @@ import { giveUpWaiting } from './delivery-steps.repository.js';
 
 /** An endpoint to which nothing but failure has gone for so long is disabled. */
 const FAILING_TOO_LONG = sql.raw(`interval '5 days'`);
+/** Failures that are further apart than any two tries of a delivery are each by themselves. */
+const FAR_APART = sql.raw(`interval '30 hours'`);
 /** A success is written down this often at most: a busy endpoint's row would be written with each delivery. */
 const NOTE_EVERY = sql.raw(`interval '1 second'`);
 
@@ -36,8 +38,8 @@ export class EndpointHealthRepository {
   /** Notes that one did not; answers whether it has been so for too long. */
   async failed(endpointId: string, error: string): Promise<boolean> {
     const { rows } = await sql<{ isTooLong: boolean }>`
-      update webhook_endpoints set failing_since = coalesce(failing_since, now()), last_failure_at = now(),
-        last_error = ${error}
+      update webhook_endpoints set last_failure_at = now(), last_error = ${error},
+        failing_since = case when last_failure_at < now() - ${FAR_APART} then now() else coalesce(failing_since, now()) end
       where id = ${endpointId}
       returning failing_since < now() - ${FAILING_TOO_LONG} as "isTooLong"`.execute(this.db);
     return rows[0]?.isTooLong ?? false;

@@ -113,7 +113,7 @@ export class RecoverWebhookEndpointDto {
 
 /** How an endpoint fares. */
 export class WebhookEndpointHealthDto {
-  /** Of its last 1,000 deliveries that have ended, the share that arrived: 0 to 1; null if none has ended. */
+  /** Of those among its last 1,000 deliveries that have ended, the share that arrived: 0 to 1; null if none has. */
   success_rate: number | null;
   /** How many of its last 1,000 deliveries have not ended. */
   pending: number;

@@ -106,6 +106,7 @@ export class EndpointsRepository {
     const { rows } = await sql<EndpointRow>`
       update webhook_endpoints e set name = n.name, url = n.url, event_types = n.event_types,
         include_result = n.include_result,
+        failing_since = case when e.url = n.url then e.failing_since end,
         updated_at = case when (e.name, e.url, e.event_types, e.include_result) is distinct from
           (n.name, n.url, n.event_types, n.include_result) then now() else e.updated_at end
       from (select id, coalesce(${name}::text, name) as name, coalesce(${url}::text, url) as url,
@@ -127,7 +128,7 @@ export class EndpointsRepository {
     const { rows } = await sql<EndpointRow & { before: Buffer }>`
       update webhook_endpoints e set secret = ${sealed}, secret_hint = ${hint}, updated_at = now()
       from (select id, secret as before from webhook_endpoints
-        where id = ${endpointId} and project_id = ${projectId} and deleted_at is null for update) old
+        where id = ${endpointId} and project_id = ${projectId} and deleted_at is null for no key update) old
       where e.id = old.id returning e.*, old.before`.execute(trx);
     if (!rows[0]) return undefined;
     const { before, ...row } = rows[0];

@@ -1,8 +1,11 @@
+import { setMaxListeners } from 'node:events';
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import type { EgressResult } from '../egress/exchange.js';
 import { ApiError } from '../http/api-error.js';
 import { afterUuid, type Paging } from '../http/paging.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
 import { DeliveriesRepository } from './deliveries.repository.js';
+import type { ClaimedDelivery } from './delivery.js';
 import { DeliveryCaller } from './delivery-caller.js';
 import { DeliveryStepsRepository } from './delivery-steps.repository.js';
 import type { CreateWebhookEndpointDto, UpdateWebhookEndpointDto } from './endpoint.dto.js';
@@ -43,7 +46,10 @@ export class EndpointsService implements OnModuleDestroy {
     private readonly health: EndpointHealth,
     private readonly caller: DeliveryCaller,
     private readonly webhooks: WebhooksService,
-  ) {}
+  ) {
+    // Each test that is under way listens.
+    setMaxListeners(0, this.stopping.signal);
+  }
 
   /** Throws `url_not_allowed` for a URL that webhooks must not go to. */
   async create(projectId: string, dto: CreateWebhookEndpointDto): Promise<EndpointWithSecret> {
@@ -88,12 +94,12 @@ export class EndpointsService implements OnModuleDestroy {
 
   /** Throws `url_not_allowed` for a URL that webhooks must not go to. What waits goes to the new URL. */
   async update(projectId: string, endpointId: string, dto: UpdateWebhookEndpointDto): Promise<WholeEndpoint> {
-    if (dto.url !== undefined) await this.webhooks.checkUrl(dto.url, 'url');
+    if (dto.url != null) await this.webhooks.checkUrl(dto.url, 'url');
     const changes = {
-      ...(dto.name !== undefined && { name: dto.name }),
-      ...(dto.url !== undefined && { url: dto.url }),
+      ...(dto.name != null && { name: dto.name }),
+      ...(dto.url != null && { url: dto.url }),
       ...(dto.event_types && { eventTypes: distinct(dto.event_types) }),
-      ...(dto.include_result !== undefined && { includeResult: dto.include_result }),
+      ...(dto.include_result != null && { includeResult: dto.include_result }),
     };
     return this.whole(endpointId, await this.endpoints.update(projectId, endpointId, changes));
   }
@@ -135,12 +141,15 @@ export class EndpointsService implements OnModuleDestroy {
   /** Sends a sample now, once; answers the status. Throws `receiver_unreachable` if no answer came. */
   async test(projectId: string, endpointId: string, type: EventType): Promise<number> {
     const { row } = await this.get(projectId, endpointId);
-    const delivery = await this.steps.insertSample(
-      { id: row.id, projectId, url: row.url },
-      type,
-      sampleOf(type),
-    );
-    const answer = await this.caller.deliver(delivery, this.stopping.signal);
+    const to = { id: row.id, projectId, url: row.url };
+    const delivery = await this.steps.insertSample(to, type, sampleOf(type));
+    if (!delivery) {
+      throw new ApiError(
+        'receiver_busy',
+        'There are as many calls to this endpoint as there may be at once.',
+      );
+    }
+    const answer = await this.tryOnce(delivery);
     if (answer?.ok) return answer.status;
     const why = answer === null ? 'it took too long' : `${answer.kind}: ${answer.message}`;
     throw new ApiError('receiver_unreachable', `${row.url} gave no answer to the test: ${why}`);
@@ -164,6 +173,14 @@ export class EndpointsService implements OnModuleDestroy {
 
   onModuleDestroy(): void {
     this.stopping.abort();
+  }
+
+  private async tryOnce(delivery: ClaimedDelivery): Promise<EgressResult | null> {
+    try {
+      return await this.caller.deliver(delivery, this.stopping.signal);
+    } finally {
+      await this.webhooks.ring(await this.steps.ringNext(delivery.lane));
+    }
   }
 
   private async whole(endpointId: string, row: EndpointRow | undefined): Promise<WholeEndpoint> {

@@ -42,12 +42,12 @@ describe('a result', () => {
 
 describe('laneOf', () => {
   it.each([
-    ['https://Hooks.Example.com/a?b=c#d', 'https://hooks.example.com'],
-    ['https://user:secret@hooks.example.com:443/x', 'https://hooks.example.com'],
-    ['http://127.0.0.1:8080/', 'http://127.0.0.1:8080'],
-    ['http://[::1]:9/', 'http://[::1]:9'],
-    ['not a url', 'not a url'],
+    ['https://Hooks.Example.com/a?b=c#d', 'p https://hooks.example.com/a'],
+    ['https://user:secret@hooks.example.com:443/x', 'p https://hooks.example.com/x'],
+    ['http://127.0.0.1:8080/', 'p http://127.0.0.1:8080/'],
+    ['http://[::1]:9/', 'p http://[::1]:9/'],
+    ['not a url', 'p not a url'],
   ])('of %s is %s', (url, lane) => {
-    expect(laneOf(url)).toBe(lane);
+    expect(laneOf('p', url)).toBe(lane);
   });
 });

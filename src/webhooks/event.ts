@@ -51,12 +51,12 @@ export interface StoredEvent {
 export type InlineResult =
   /** The answer's body, JSON text. */
   | { readonly type: 'inline'; readonly json: string }
-  /** It is too large to be sent along, or is no longer kept: where it is read. */
+  /** It is too large to be sent along: where it is read. */
   | { readonly type: 'elsewhere'; readonly path: string };
 
 /**
- * The bytes that are sent and signed. The same event gives the same bytes on every try: all that is in it is stored. `result` is
- * null for a receiver that did not ask for it.
+ * The bytes that are sent and signed. The same event gives the same bytes on every try, unless the receiver's wish for results
+ * changes meanwhile: all that is in it is stored. `result` is null for a receiver that did not ask for it.
  */
 export function toBody(event: StoredEvent, result: InlineResult | null): Buffer {
   const head = JSON.stringify({
@@ -76,7 +76,9 @@ function withResult(data: string, result: InlineResult | null): string {
   return `${data.slice(0, -1)},${field}}`;
 }
 
-/** The receiver that a URL names: scheme, host and port. */
-export function laneOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : url;
+/** The receiver that a URL names, for one project: all but the query, which many fill with what they tell apart by it. */
+export function laneOf(projectId: string, url: string): string {
+  if (!URL.canParse(url)) return `${projectId} ${url}`;
+  const { origin, pathname } = new URL(url);
+  return `${projectId} ${origin}${pathname}`;
 }

@@ -25,14 +25,14 @@ export class EventsRepository {
           ${wanted.map(() => newUuid())}::uuid[], ${wanted.map((event) => event.projectId)}::uuid[],
           ${wanted.map((event) => event.type)}::text[], ${wanted.map((event) => event.jobId)}::uuid[],
           ${wanted.map((event) => event.batchId)}::uuid[], ${wanted.map((event) => JSON.stringify(event.data))}::text[],
-          ${wanted.map((event) => event.url)}::text[], ${wanted.map(({ url }) => url && laneOf(url))}::text[],
+          ${wanted.map((event) => event.url)}::text[], ${wanted.map(({ projectId, url }) => url && laneOf(projectId, url))}::text[],
           ${wanted.map((event) => event.isWatched)}::boolean[]
         ) as t (id, project_id, type, job_id, batch_id, data, url, lane, is_watched)
       ), receivers as (
-        select id as event_id, project_id, job_id, batch_id, null::uuid as endpoint_id, url, lane, false as is_off
+        select id as event_id, type, project_id, job_id, batch_id, null::uuid as endpoint_id, url, lane, false as is_off
         from happened where url is not null
         union all
-        select h.id, h.project_id, h.job_id, h.batch_id, e.id, e.url, e.id::text, e.disabled_at is not null
+        select h.id, h.type, h.project_id, h.job_id, h.batch_id, e.id, e.url, e.id::text, e.disabled_at is not null
         from happened h join webhook_endpoints e on e.project_id = h.project_id and e.deleted_at is null
           and h.type = any(e.event_types)
         where h.is_watched
@@ -41,9 +41,9 @@ export class EventsRepository {
         select id, project_id, type, job_id, batch_id, data from happened
         where exists (select from receivers where receivers.event_id = happened.id)
       )
-      insert into webhook_deliveries (id, project_id, event_id, job_id, batch_id, endpoint_id, url, lane, status,
+      insert into webhook_deliveries (id, project_id, event_id, event_type, job_id, batch_id, endpoint_id, url, lane, status,
         last_error, finished_at, rung_at)
-      select gen_random_uuid(), project_id, event_id, job_id, batch_id, endpoint_id, url, lane,
+      select gen_random_uuid(), project_id, event_id, type, job_id, batch_id, endpoint_id, url, lane,
         case when is_off then 'failed' else 'pending' end, case when is_off then ${SWITCHED_OFF} end,
         case when is_off then now() end,
         case when not is_off and row_number() over (partition by lane) <= ${LANE_WIDTH} then now() end

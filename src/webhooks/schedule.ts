@@ -37,8 +37,8 @@ export interface TryResult {
 /** What becomes of the delivery. */
 export type AfterTry =
   | { readonly type: 'succeeded' }
-  /** Due again in so many whole milliseconds. */
-  | { readonly type: 'again'; readonly delayMs: number }
+  /** Due again in so many whole milliseconds. One that was interrupted takes no place in the schedule. */
+  | { readonly type: 'again'; readonly delayMs: number; readonly isInterrupted?: true }
   | { readonly type: 'failed'; readonly reason: 'gone' | 'exhausted' | 'hopeless' };
 
 /**

@@ -83,7 +83,7 @@ export class SecretsRepository {
   ): Promise<Buffer | null> {
     const { rows } = await sql<{ before: Buffer | null }>`
       update projects set webhook_secret = ${sealed} from (
-        select id, webhook_secret as before from projects where id = ${projectId} for update) old
+        select id, webhook_secret as before from projects where id = ${projectId} for no key update) old
       where projects.id = old.id returning old.before`.execute(trx);
     return rows[0]?.before ?? null;
   }

@@ -5,14 +5,18 @@ import type { Job } from 'bullmq';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { QueueService } from '../queue/queue.service.js';
 import type { MessageData } from '../queue/queues.js';
+import { Turns } from '../queue/turns.js';
 import { WORKER_OPTIONS } from '../queue/worker-options.js';
 import { toPublicId } from '../storage/ids.js';
 import { DeliveryCaller } from './delivery-caller.js';
 import { DeliveryStepsRepository } from './delivery-steps.repository.js';
 import { WebhooksService } from './webhooks.service.js';
 
-/** Tries wait for others most of the time, so many fit: far more than a few receivers that hang can take. */
-const CONCURRENCY = 400;
+/** Tries wait for others most of the time, so many fit: several times what one project may have under way. */
+const CONCURRENCY = 1_000;
+
+/** Those who claim for one receiver wait for each other, each on a connection of the pool: most of that is for others. */
+const CLAIMS_AT_ONCE = 6;
 
 /** Hears `deliver-webhook`: claims a delivery, has it tried, and rings who waits behind it. */
 @Processor('deliver-webhook', WORKER_OPTIONS)
@@ -20,6 +24,7 @@ export class WebhooksProcessor extends WorkerHost implements OnApplicationBootst
   private readonly logger = new Logger('Webhooks');
   private readonly stopping = new AbortController();
   private readonly underWay = new Set<Promise<void>>();
+  private readonly claims = new Turns(CLAIMS_AT_ONCE, CONCURRENCY);
 
   constructor(
     @Inject(APP_CONFIG) private readonly config: AppConfig,
@@ -68,7 +73,7 @@ export class WebhooksProcessor extends WorkerHost implements OnApplicationBootst
   }
 
   private async handle(deliveryId: string): Promise<void> {
-    const delivery = await this.steps.claim(deliveryId);
+    const delivery = await this.claims.take(() => this.steps.claim(deliveryId));
     if (!delivery) return;
     try {
       await this.caller.deliver(delivery, this.stopping.signal);

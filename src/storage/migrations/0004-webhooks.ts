@@ -44,13 +44,25 @@ const STATEMENTS = [
   `alter table webhook_deliveries
     add column batch_id uuid,
     add column endpoint_id uuid references webhook_endpoints,
-    -- The number of its first try since it was sent anew: the schedule counts from there.
+    -- The event's own, so that one type is found among many.
+    add column event_type text,
+    -- Made up to try an endpoint: it has one try.
+    add column is_sample boolean not null default false,
+    -- From which try on the schedule counts: from the one since which it was sent anew, without those that were cut off.
     add column first_try integer not null default 0`,
+  `update webhook_deliveries d set event_type = e.type from webhook_events e where e.id = d.event_id`,
+  `alter table webhook_deliveries alter column event_type set not null`,
   // An event is told to an endpoint once; the order of the events is that of an endpoint's deliveries.
   `create unique index webhook_deliveries_by_endpoint on webhook_deliveries (endpoint_id, event_id)
     where endpoint_id is not null`,
+  `create index webhook_deliveries_by_type on webhook_deliveries (endpoint_id, event_type, event_id)
+    where endpoint_id is not null`,
+  // The few that have not arrived, among the many that have.
+  `create index webhook_deliveries_unsuccessful on webhook_deliveries (endpoint_id, event_id)
+    where endpoint_id is not null and status <> 'succeeded'`,
   `create index webhook_deliveries_by_batch on webhook_deliveries (batch_id) where batch_id is not null`,
   // What is being tried: all of it, to find what was cut off, and of one lane, to count it.
   `drop index webhook_deliveries_leased`,
   `create index webhook_deliveries_leased on webhook_deliveries (lane, lease_until) where lease_until is not null`,
+  `create index webhook_deliveries_leased_of_project on webhook_deliveries (project_id) where lease_until is not null`,
 ];
