@@ -63,13 +63,14 @@ export class EgressService implements OnApplicationShutdown {
     if (url.hash !== '') return 'The URL has a fragment (#…), which is never sent: leave it out.';
     const hostname = url.hostname.replace(/^\[|\]$/g, '');
     const addresses = isIP(hostname) === 0 ? await this.tryResolve(hostname) : [hostname];
+    // Without an address to judge by, http is wrong in any case: it is only ever for addresses on the operator's list.
+    if (url.protocol === 'http:' && (addresses === null || addresses.length === 0)) return HTTPS_ONLY;
     if (addresses === null) return `The host name ${hostname} does not exist.`;
     for (const address of addresses) {
       const refusal = this.guards.webhook(address, url.protocol);
       if (refusal !== null) return refusal;
     }
-    // No address to judge by: http is only ever for addresses on the operator's list.
-    return addresses.length === 0 && url.protocol === 'http:' ? HTTPS_ONLY : null;
+    return null;
   }
 
   /** Cuts all connections. Comes last in Nest's shutdown, because jobs still run calls while modules are being destroyed. */

@@ -226,7 +226,8 @@ export class DeliveryStepsRepository {
         ) due
         order by random() limit ${limit}
       )
-      update webhook_deliveries d set rung_at = now() from picked where d.id = picked.id
+      -- By an array: else the planner, which can't know how few there are, may read the whole table to join it.
+      update webhook_deliveries d set rung_at = now() where d.id = any(array(select id from picked))
       returning d.id, d.dispatch_no as "dispatchNo"
     `.execute(this.db);
     return rows;
