@@ -250,6 +250,18 @@ describe('the estimate of a request', () => {
 
 describe('the estimate of 4 MiB', () => {
   const half = { role: 'user', content: 'a b' };
+  /** Both are measured side by side, three times: on a machine with other work one of two may fall into a slow moment. */
+  const expectFraction = (
+    body: Readonly<Record<string, unknown>>,
+    endpoint: Parameters<typeof estimateTokens>[1],
+  ): void => {
+    const json = JSON.stringify(body);
+    const overs = [1, 2, 3].map(() => {
+      const parsingMs = leastCpuMs(() => JSON.parse(json) as unknown);
+      return leastCpuMs(() => estimateTokens(body, endpoint)) - parsingMs / 2;
+    });
+    expect(Math.min(...overs)).toBeLessThan(25);
+  };
   const nest = (depth: number): unknown =>
     depth === 0 ? '' : Array.from({ length: 16 }, () => nest(depth - 1));
   test.each([
@@ -270,15 +282,10 @@ describe('the estimate of 4 MiB', () => {
       { messages: [{ content: [{ type: 'image_url', image_url: { url: 'x'.repeat(4 * MIB) } }] }] },
     ],
   ])('as %s takes a fraction of the time of parsing it', (_, body) => {
-    const json = JSON.stringify(body);
-    const parsingMs = leastCpuMs(() => JSON.parse(json) as unknown);
-    expect(leastCpuMs(() => estimateTokens(body, CHAT))).toBeLessThan(25 + parsingMs / 2);
+    expectFraction(body, CHAT);
   });
 
   test('as very many prompts takes a fraction of the time of parsing it', () => {
-    const body = { input: Array.from({ length: 1_000_000 }, () => 'a') };
-    const json = JSON.stringify(body);
-    const parsingMs = leastCpuMs(() => JSON.parse(json) as unknown);
-    expect(leastCpuMs(() => estimateTokens(body, EMBEDDINGS))).toBeLessThan(25 + parsingMs / 2);
+    expectFraction({ input: Array.from({ length: 1_000_000 }, () => 'a') }, EMBEDDINGS);
   });
 });
