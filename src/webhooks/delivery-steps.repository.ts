@@ -4,7 +4,7 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid, toPublicId } from '../storage/ids.js';
 import type { BegunTry, ClaimedDelivery, FinishedTry } from './delivery.js';
-import type { EventType, InlineResult, NewEvent } from './event.js';
+import type { EventType, InlineResult, NewEvent, StoredEvent } from './event.js';
 import { type AfterTry, MAX_TRIES } from './schedule.js';
 
 /** Three times what a try may take: only a worker that is gone lets it run out. */
@@ -32,21 +32,7 @@ const WIDTH = sql`case when p.failing_since is null then ${LANE_WIDTH}::int else
 const MAY_BE_TRIED = sql`d.status = 'pending' and d.due_at <= now() and d.lease_until is null`;
 
 /** What a claim is made of: the delivery beside its event, and its endpoint's settings as they are now. */
-interface ClaimedRow {
-  readonly id: string;
-  readonly projectId: string;
-  readonly endpointId: string | null;
-  readonly jobId: string | null;
-  readonly url: string;
-  readonly lane: string;
-  readonly leaseToken: number;
-  readonly eventId: string;
-  readonly type: string;
-  readonly createdAt: Date;
-  readonly data: string;
-  readonly includeResult: boolean;
-  readonly isSample: boolean;
-}
+type ClaimedRow = Omit<ClaimedDelivery, 'event'> & Omit<StoredEvent, 'id'> & { readonly eventId: string };
 
 /** The SQL of sending: claims, tries, ends, bells. All times are the database's. */
 @Injectable()
