@@ -8,6 +8,7 @@ import * as foundation from './migrations/0001-foundation.js';
 import * as routing from './migrations/0002-routing.js';
 import * as batches from './migrations/0003-batches.js';
 import * as webhooks from './migrations/0004-webhooks.js';
+import * as keeping from './migrations/0005-keeping.js';
 import { PreparedClient } from './clients.js';
 import type { Schema } from './schema.js';
 
@@ -24,6 +25,7 @@ const MIGRATIONS = {
   '0002-routing': routing,
   '0003-batches': batches,
   '0004-webhooks': webhooks,
+  '0005-keeping': keeping,
 };
 
 const POOL_SIZE = 20;

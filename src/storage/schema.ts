@@ -45,6 +45,7 @@ export interface InstallationTable {
   only_row: Generated<boolean>;
   id: string;
   created_at: Created;
+  queue_epoch: string | null;
 }
 
 export interface ProjectsTable {
@@ -130,18 +131,23 @@ export interface JobsTable {
   woken: Generated<boolean>;
   line: number | null;
   same_as: string | null;
+  request_bytes: Generated<number>;
+  store: Generated<boolean>;
+  forgotten_at: Date | null;
 }
 
 export interface JobRequestsTable {
   job_id: string;
   project_id: string;
   body: string;
+  sha256: Buffer | null;
 }
 
 export interface JobResponsesTable {
   job_id: string;
   project_id: string;
   body: string;
+  sha256: Buffer | null;
 }
 
 export interface AttemptsTable {
