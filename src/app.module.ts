@@ -21,6 +21,8 @@ export interface Foundations {
   readonly installationId: string;
   readonly adminKey: string;
   readonly encryptionKeys: Buffer[];
+  /** Called when a worker hears nothing any more, whatever it tries. */
+  readonly onDeaf: () => void;
 }
 
 /** The list of rooms; each is told which roles this process has. */
@@ -40,6 +42,7 @@ export class AppModule {
           databaseUrl,
           databaseClient: SturdyClient,
           installationId,
+          onDeaf: foundations.onDeaf,
         }),
         HttpModule,
         ApiKeysModule.forRoot(adminKey),

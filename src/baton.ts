@@ -27,13 +27,13 @@ export interface Baton {
 
 /**
  * Starts the roles and stores that the config asks for; resolves when the API listens. Throws when a store can't be
- * had; then everything that was started is stopped again. `onStoreLost` is called when the embedded PostgreSQL ends by
- * itself: nothing can be done then but to stop.
+ * had; then everything that was started is stopped again. `onHopeless` is called with a sentence for the log
+ * when nothing can be done but to stop: the embedded PostgreSQL ended by itself, or a worker is deaf.
  */
 export async function startBaton(
   config: AppConfig,
   logger: Logger,
-  onStoreLost: () => void = () => undefined,
+  onHopeless: (why: string) => void = () => undefined,
 ): Promise<Baton> {
   const undo: (() => Promise<void>)[] = [];
   const stop = once(async () => {
@@ -44,7 +44,7 @@ export async function startBaton(
   });
   try {
     const adminKey = await loadAdminKey(config);
-    const databaseUrl = config.databaseUrl ?? (await startEmbedded(config, logger, onStoreLost, undo));
+    const databaseUrl = config.databaseUrl ?? (await startEmbedded(config, logger, onHopeless, undo));
     const db = openDatabase(databaseUrl, (error) =>
       logger.warn({ err: error }, 'A database connection broke'),
     );
@@ -58,6 +58,8 @@ export async function startBaton(
         installationId: await installationId(db),
         adminKey: adminKey.key,
         encryptionKeys: await loadEncryptionKeys(config),
+        onDeaf: () =>
+          onHopeless('Messages wait, and this worker hears none of them, on a new connection either'),
       },
       logger,
     );
@@ -111,13 +113,13 @@ async function listen(app: NestFastifyApplication, { port, host }: AppConfig): P
 async function startEmbedded(
   config: AppConfig,
   logger: Logger,
-  onStoreLost: () => void,
+  onHopeless: (why: string) => void,
   undo: (() => Promise<void>)[],
 ): Promise<string> {
   const server = await startEmbeddedPostgres({
     dataDir: config.dataDir,
     log: (message, fields) => logger.info(fields ?? {}, message),
-    onExit: () => onStoreLost(),
+    onExit: () => onHopeless('The embedded PostgreSQL ended by itself'),
   });
   undo.push(() => server.stop());
   return server.connectionString;

@@ -25,11 +25,9 @@ async function main(): Promise<void> {
   );
 
   let isStopping = false;
-  const starting = startBaton(config, logger, () => {
+  const starting = startBaton(config, logger, (why) => {
     if (isStopping) return;
-    logger.fatal(
-      'The embedded PostgreSQL ended by itself; Baton stops. Start it again: nothing accepted is lost.',
-    );
+    logger.fatal(`${why}; Baton stops. Start it again: nothing accepted is lost.`);
     process.exit(1);
   });
   const onSignal = (signal: NodeJS.Signals) => {

@@ -64,6 +64,7 @@ beforeAll(async () => {
         databaseUrl: testDatabase.url,
         databaseClient: SturdyClient,
         installationId: await installationId(db),
+        onDeaf: () => undefined,
       }),
       ApiKeysModule.forRoot(KEY),
       WebhooksModule.forRoot({ worker: true }),

@@ -1,12 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { BatchJobsService, type CancelReason, type Tally } from '../jobs/batch-jobs.service.js';
+import { RENEW_EVERY_MS } from '../storage/lease.js';
 import { BatchEndings } from './batch-endings.js';
 import { BatchIngest, linesOf } from './batch-ingest.js';
 import { stopReason } from './batch-limits.js';
 import { BatchOutput } from './batch-output.js';
 import { type BatchLease, BatchStepsRepository, type HeldBatch } from './batch-steps.repository.js';
 
-const RENEW_EVERY_MS = 4_000;
 /** A batch that runs is looked after this often even if nobody calls: whoever ends a line of it does. */
 const LOOK_AGAIN_MS = 5_000;
 

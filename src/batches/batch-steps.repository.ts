@@ -1,13 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type RawBuilder, sql, type UpdateObject } from 'kysely';
+import { LEASE_SECONDS } from '../storage/lease.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { BatchStatus } from '../storage/batch-tables.js';
 import type { Schema } from '../storage/schema.js';
 import { ACTIVE, type BatchRow } from './batches.repository.js';
 import type { Reject } from './check-line.js';
 
-/** How long a claim holds without being renewed. */
-const LEASE_SECONDS = 12;
 /** A batch that was called and not taken is called again after this long. */
 const CALL_AGAIN_SECONDS = 5;
 

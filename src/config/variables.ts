@@ -1,4 +1,5 @@
 import type { AppConfig } from './config.js';
+import { redisUrl } from './redis-address.js';
 import {
   adminKey,
   bucketName,
@@ -83,10 +84,10 @@ export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValu
     parse: connectionString(['postgres:', 'postgresql:']),
   },
   REDIS_URL: {
-    doc: 'Redis to use for the queue, `redis://host:6379` (`rediss://` for TLS).',
+    doc: 'Redis to use for the queue: `redis://host:6379`, `redis+sentinel://host,host/master-name`, or `redis+cluster://host,host` (`rediss` for TLS).',
     defaultText: 'the queue runs in PostgreSQL',
     fallback: null,
-    parse: connectionString(['redis:', 'rediss:']),
+    parse: redisUrl,
   },
   BATON_DATA_DIR: {
     doc: 'Folder for the embedded stores and for the keys that Baton makes itself.',

@@ -2,9 +2,11 @@ import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueueService } from '../queue/queue.service.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { JobBell } from './job-bell.js';
-import { type Filling, JobDispatchRepository } from './job-dispatch.repository.js';
+import { type Filling, JobDispatchRepository, RUNG_AT_ONCE } from './job-dispatch.repository.js';
 
 const MOST_RUNG_AGAIN = 500;
+/** Most steps of one filling: enough for any window. */
+const MOST_STEPS = 100;
 /** Fillings that are asked for because jobs were taken come no closer to each other than this. */
 const PAUSE_MS = 100;
 
@@ -66,11 +68,28 @@ export class Dispatcher implements OnModuleDestroy {
   }
 
   private async fillOnce(): Promise<number> {
-    const lines = await this.dispatch.fillLines();
-    const jobs = await this.dispatch.fillJobs();
-    const again: Filling = { bells: await this.dispatch.ringAgain(MOST_RUNG_AGAIN), isFull: false };
+    const lines = await this.inSteps(() => this.dispatch.fillLines());
+    const jobs = await this.inSteps(() => this.dispatch.fillJobs());
+    const again = await this.rung(await this.dispatch.ringAgain(MOST_RUNG_AGAIN));
     this.isFull = lines.isFull || jobs.isFull;
-    const bells = [lines, jobs, again].flatMap((each) => each.bells);
+    return lines.count + jobs.count + again;
+  }
+
+  /** Each step is rung as soon as it is noted; a store that is away is not asked again. */
+  private async inSteps(fill: () => Promise<Filling>): Promise<{ count: number; isFull: boolean }> {
+    let count = 0;
+    let isFull = false;
+    for (let step = 0; step < MOST_STEPS; step += 1) {
+      const { bells, isFull: isNowFull } = await fill();
+      isFull ||= isNowFull;
+      const rung = await this.rung(bells);
+      count += rung;
+      if (rung < RUNG_AT_ONCE / 2) break;
+    }
+    return { count, isFull };
+  }
+
+  private async rung(bells: readonly JobBell[]): Promise<number> {
     if (!(await this.ring(bells))) return 0;
     this.metrics.sweeperRung.inc(bells.length);
     return bells.length;

@@ -12,18 +12,15 @@ export interface RungJob {
   /** As in `PRIORITIES`. */
   readonly priority: number;
   readonly isLine: boolean;
-  /** How many jobs of the same source (a project's own, or a batch's) were rung before it and are not taken yet. */
+  /** Its place, from 1, among the jobs of the same source (a project's own, or a batch's) and priority that are rung and not taken. */
   readonly place: number;
 }
 
-/** Every rank of one priority comes before all of the next: far more than a source ever has in the window. */
-const PLACES = 100_000;
-
 /**
- * Ranks by priority, then by place: who has little in the window goes before who has much, so that the workers turn to all
- * sources alike, and a source that had nothing there is heard next.
+ * Ranks by place: who has little in the window goes before who has much, so that the workers turn to all sources alike, and a
+ * source that had nothing there is heard next. A place of `normal` counts as four of `high`, and one of `low` as sixteen; as the
+ * windows are in the same proportion, each priority is heard by its share even while another one has more than can be done.
  */
 export function bellOf({ id, dispatchNo, priority, isLine, place }: RungJob): JobBell {
-  const rank = (priority - 1) * PLACES + Math.min(place, PLACES - 1) + 1;
-  return { id, dispatchNo, rank, queue: isLine ? 'run-line' : 'run-job' };
+  return { id, dispatchNo, rank: place * 4 ** (priority - 1), queue: isLine ? 'run-line' : 'run-job' };
 }

@@ -1,22 +1,29 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type RawBuilder, sql } from 'kysely';
 import { DATABASE, type Database } from '../storage/database.js';
+import { isNewEpoch } from '../storage/queue-epochs.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 
 /** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
 const RING_AGAIN_SECONDS = 30;
-/** Most jobs of one source (a project's own jobs, or a batch) that are rung and not taken yet. */
-export const WINDOW = 500;
-/** Most jobs of all batches together that are rung and not taken yet, but each batch may have {@link LEAST_WINDOW}. */
-const WINDOW_OF_ALL = 2_000;
+/**
+ * Most jobs of one source (a project's own jobs, or a batch) and of normal priority that are rung and not taken yet; of high
+ * and low ones see {@link windowOf}.
+ */
+const WINDOW = 500;
+/** Most single jobs, and most lines, that are rung and not taken yet, but each source may have {@link LEAST_WINDOW}. */
+const WINDOW_OF_JOBS = 20_000;
+const WINDOW_OF_LINES = 2_000;
 const LEAST_WINDOW = 20;
+/** About so many are rung by one statement, so that none takes long. */
+export const RUNG_AT_ONCE = 200;
 /**
  * Most jobs of one batch that wait for a moment of their own. Where more would come to wait, at a provider that is down or
  * full, the rest stays untouched: they would only be turned away there one after the other.
  */
 const MOST_WAITING = 2_000;
 
-/** What one filling of the window came to. */
+/** What one step of filling the window came to. */
 export interface Filling {
   readonly bells: JobBell[];
   /** Whether a source has its part of the window full: then there may be more to ring as soon as some are taken. */
@@ -33,7 +40,10 @@ type Rung = RungJob & { readonly isFull: boolean };
 export class JobDispatchRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
-  /** Notes jobs that were submitted by themselves, are due and not rung as rung, as far as their projects' windows have room. */
+  /**
+   * Notes some jobs that were submitted by themselves, are due and not rung as rung, as far as their projects' windows have room:
+   * as many of each project and priority.
+   */
   async fillJobs(): Promise<Filling> {
     // Hops from project to project and from priority to priority along the index, however long the backlog is.
     const { rows } = await sql<Rung>`
@@ -44,19 +54,18 @@ export class JobDispatchRepository {
           select project_id, priority from jobs
           where ${BACKLOG} and (project_id, priority) > (s.project_id, s.priority)
           order by project_id, priority limit 1) next
-      ), rooms as (
-        select project_id, ${rungOf(sql`jobs.project_id = p.project_id and jobs.batch_id is null`)} as rung
-        from (select distinct project_id from sources) p
-      ), picked as (
-        select due.id, r.rung + row_number() over (partition by r.project_id order by due.priority, due.due_at) as place
+      ), rung as (
+        select project_id, priority, ${rungOf(sql`jobs.project_id = s.project_id and jobs.batch_id is null`, sql`s.priority`)} as rung
+        from sources s
+      ), rooms as (select *, ${roomOf(WINDOW_OF_JOBS)} as room, ${SHARE} as share from rung),
+      picked as (
+        select due.id, r.room, ${placeOf(sql`partition by r.project_id, r.priority order by due.due_at`)} as place
         from rooms r cross join lateral (
-          select d.id, d.priority, d.due_at from (values (1), (2), (3)) as p (priority) cross join lateral (
-            select id, priority, due_at from jobs
-            where ${BACKLOG} and project_id = r.project_id and priority = p.priority and due_at <= now()
-            order by due_at limit greatest(0, ${WINDOW} - r.rung) for update skip locked) d
-          order by d.priority, d.due_at limit greatest(0, ${WINDOW} - r.rung)) due
+          select id, due_at, crash_count from jobs
+          where ${BACKLOG} and project_id = r.project_id and priority = r.priority and due_at <= now()
+          order by due_at limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) due
       )
-      ${RING} false as "isLine", place::int, place >= ${WINDOW} as "isFull"`.execute(this.db);
+      ${RING} false as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);
   }
 
@@ -66,31 +75,41 @@ export class JobDispatchRepository {
    */
   async fillLines(): Promise<Filling> {
     const { rows } = await sql<Rung>`
-      with open as (
-        select batch_id, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`)} as rung
+      with rung as (
+        select batch_id, priority, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`, sql`r.priority`)} as rung
         from batch_runs r where is_open
       ), rooms as (
-        select batch_id, rung,
-          (select count(*) from (select from jobs where batch_id = open.batch_id and status = 'queued' and waiting
-            limit ${MOST_WAITING}) w) as waiting,
-          case when sum(rung) over () >= ${WINDOW_OF_ALL} then ${LEAST_WINDOW}
-            else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${WINDOW_OF_ALL} / count(*) over ())) end as room
-        from open
+        select *, ${roomOf(WINDOW_OF_LINES)} as room, ${SHARE} as share,
+          (select count(*) from (select from jobs where batch_id = rung.batch_id and status = 'queued' and waiting
+            limit ${MOST_WAITING}) w) as waiting
+        from rung
       ), picked as (
-        select due.id, r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place, r.room
+        select due.id, r.room, ${placeOf(sql`partition by r.batch_id order by due.turn, due.id`)} as place
         from rooms r cross join lateral (
-          select id, 1 as turn from (select id from jobs
+          select id, crash_count, 1 as turn from (select id, crash_count from jobs
             where batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()
-            order by due_at limit greatest(0, r.room - r.rung) for update skip locked) waited
+            order by due_at limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) waited
           union all
-          select id, 2 as turn from (select id from jobs
+          select id, crash_count, 2 as turn from (select id, crash_count from jobs
             where batch_id = r.batch_id and status = 'queued' and not waiting and rung_at is null and same_as is null
               and due_at <= now() and r.waiting < ${MOST_WAITING}
-            order by id limit greatest(0, r.room - r.rung) for update skip locked) others
-          order by turn, id limit greatest(0, r.room - r.rung)) due
+            order by id limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) others
+          order by turn, id limit least(r.share, greatest(0, r.room - r.rung))) due
       )
       ${RING} true as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);
+  }
+
+  /**
+   * Notes who the queue's store says it is. If it is another than before, what was rung may be lost: none of it counts as rung
+   * any more, and true is answered. Messages that are still there are not sent twice.
+   */
+  async noteEpoch(epoch: string): Promise<boolean> {
+    return this.db.transaction().execute(async (trx) => {
+      if (!(await isNewEpoch(trx, 'jobs', epoch))) return false;
+      await sql`update jobs set rung_at = null where status = 'queued' and rung_at is not null`.execute(trx);
+      return true;
+    });
   }
 
   /** The jobs whose bell was rung long ago and not heard; from now on they count as rung just now. */
@@ -100,7 +119,7 @@ export class JobDispatchRepository {
         select id from jobs
         where status = 'queued' and rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS})
         limit ${limit} for update skip locked))
-      returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 0 as place`.execute(
+      returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 1 as place`.execute(
       this.db,
     );
     return rows.map(bellOf);
@@ -119,7 +138,7 @@ export class JobDispatchRepository {
       update jobs set due_at = now(), woken = true, rung_at = now() where id = any(array(
         select id from jobs where parked_on = ${parkedOn} and status = 'queued' and not woken and ${MAY_RUN}
         order by priority, id limit ${limit} for update skip locked))
-      returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 0 as place`.execute(
+      returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 1 as place`.execute(
       this.db,
     );
     return rows.map(bellOf);
@@ -137,11 +156,35 @@ const RING = sql`
   update jobs set rung_at = now() from picked where jobs.id = any(array(select id from picked)) and jobs.id = picked.id
   returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority,`;
 
-/** How many jobs of a source are rung and not taken; counts no further than a window. */
-export function rungOf(source: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`(select count(*) from (
-    select from jobs where ${source} and jobs.status = 'queued' and jobs.rung_at is not null limit ${WINDOW}) w)`;
+/** How many jobs of a source and priority are rung and not taken; counts no further than a window. */
+export function rungOf(source: RawBuilder<unknown>, priority: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(select count(*) from (select from jobs where ${source} and jobs.priority = ${priority}
+    and jobs.status = 'queued' and jobs.rung_at is not null limit ${windowOf(priority)}) w)`;
 }
+
+/** The window of one source and priority: `high` has four times that of `normal`, `low` a quarter. */
+export function windowOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(${WINDOW} * ${partOf(priority)})::int`;
+}
+
+/** How much of a window a priority has, beside `normal`. */
+function partOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`power(4, 2 - ${priority})`;
+}
+
+/** The room that each source has, of `rung (priority, rung)`, where all of them share a window. */
+function roomOf(windowOfAll: number): RawBuilder<unknown> {
+  return sql`ceil(${partOf(sql`priority`)} * case when sum(rung) over () >= ${windowOfAll} then ${LEAST_WINDOW}
+    else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / count(*) over ())) end)::int`;
+}
+
+/** Among its source's; what a worker had when it died is not held up once more by those that came later. */
+function placeOf(window: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`case when due.crash_count > 0 then 1 else r.rung + row_number() over (${window}) end`;
+}
+
+/** How many of each source one statement rings. */
+const SHARE = sql`greatest(1, ${RUNG_AT_ONCE} / count(*) over ())`;
 
 function fillingOf(rows: readonly Rung[]): Filling {
   return { bells: rows.map(bellOf), isFull: rows.some((row) => row.isFull) };

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
+import { LEASE_SECONDS } from '../storage/lease.js';
 import type { JobStatus } from '../storage/schema.js';
 import {
   closeOpenAttempts,
@@ -19,8 +20,6 @@ import {
 import { COUNTED_COLUMNS, type CountedJob, recount } from './batch-tallies.repository.js';
 import { MAY_RUN } from './job-dispatch.repository.js';
 
-/** How long a claim holds without being renewed. */
-export const LEASE_SECONDS = 12;
 /** A job in the hands of a worker. */
 export interface ClaimedJob extends Lease {
   readonly projectId: string;
@@ -195,7 +194,7 @@ export class JobRunsRepository {
   async release(lease: Lease, reason: string): Promise<void> {
     await this.db.transaction().execute(async (trx) => {
       const { numAffectedRows } = await sql`
-        update jobs set status = 'queued', dispatch_no = dispatch_no + 1, rung_at = null, due_at = now(),
+        update jobs set status = 'queued', dispatch_no = dispatch_no + 1, rung_at = null, due_at = least(due_at, now()),
           lease_until = null, worker = null
         where ${held(lease)}`.execute(trx);
       if (!numAffectedRows) return;

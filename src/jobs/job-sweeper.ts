@@ -6,11 +6,14 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { DATABASE_URL } from '../storage/storage.module.js';
+import { RENEWAL_GRACE_MS } from '../storage/lease.js';
 import { Notifications } from '../storage/notifications.js';
+import { MetricsService } from '../telemetry/metrics.service.js';
+import { QueueEpoch } from '../queue/queue-epoch.js';
 import { SweepLoop } from '../queue/sweep-loop.js';
 import { Dispatcher } from './dispatcher.js';
+import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobEndings } from './job-endings.js';
-import { LEASE_SECONDS } from './job-runs.repository.js';
 import { CANCEL_CHANNEL } from './jobs.repository.js';
 import { LeaseKeeper } from './lease-keeper.js';
 
@@ -28,11 +31,15 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
   private isStopped = false;
   private mayReapFromMs = 0;
+  private epoch: string | null = null;
 
   constructor(
     @Inject(DATABASE_URL) databaseUrl: string,
     private readonly endings: JobEndings,
     private readonly dispatcher: Dispatcher,
+    private readonly dispatch: JobDispatchRepository,
+    private readonly queueEpoch: QueueEpoch,
+    private readonly metrics: MetricsService,
     private readonly leases: LeaseKeeper,
   ) {
     this.cancels = new Notifications(
@@ -60,11 +67,23 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
       if (performance.now() >= this.mayReapFromMs)
         await this.untilFewer(() => this.endings.reap(MOST_PER_STEP));
       await this.untilFewer(() => this.endings.expire(MOST_PER_STEP));
+      await this.noticeLoss();
       await this.dispatcher.fill();
     } catch (error) {
-      this.mayReapFromMs = performance.now() + LEASE_SECONDS * 1_000;
+      this.mayReapFromMs = performance.now() + RENEWAL_GRACE_MS;
       throw error;
     }
+  }
+
+  /** Sees that the queue's store was wiped or started anew, and has what was rung before rung again. */
+  private async noticeLoss(): Promise<void> {
+    const epoch = await this.queueEpoch.read();
+    if (epoch === null || epoch === this.epoch) return;
+    if (await this.dispatch.noteEpoch(epoch)) {
+      this.metrics.queueLosses.inc({ of: 'jobs' });
+      this.logger.log('The store of the queue is new, or another one: what waits is rung again');
+    }
+    this.epoch = epoch;
   }
 
   private async untilFewer(step: () => Promise<number>): Promise<void> {

@@ -34,7 +34,7 @@ export class JobSweepsRepository {
           error_message = case when ${isLast}
             then 'The worker that ran this job died ' || (crash_count + 1) || ' times.' end,
           crash_count = crash_count + 1, lease_token = lease_token + 1, lease_until = null, worker = null,
-          dispatch_no = dispatch_no + 1, rung_at = null, due_at = now()
+          dispatch_no = dispatch_no + 1, rung_at = null, due_at = least(due_at, now())
         where id = any(array(
           select id from jobs where status = 'in_progress' and lease_until < now()
           order by lease_until limit ${limit} for update skip locked))

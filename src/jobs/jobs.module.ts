@@ -20,7 +20,7 @@ import { JobWaiter } from './job-waiter.js';
 import { JobWaker } from './job-waker.js';
 import { RunPreparer } from './run-preparer.js';
 import { JobsController } from './jobs.controller.js';
-import { JobsProcessor, LinesProcessor, RunSlots } from './jobs.processor.js';
+import { JobsProcessor } from './jobs.processor.js';
 import { JobsRepository } from './jobs.repository.js';
 import { JobsService } from './jobs.service.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -49,18 +49,7 @@ export class JobsModule {
         JobWaiter,
         ...(roles.api ? [JobsService, PolicyStatsService, PolicyStatsRepository] : []),
         ...(roles.worker
-          ? [
-              JobsProcessor,
-              LinesProcessor,
-              RunSlots,
-              JobRunner,
-              RunPreparer,
-              JobGates,
-              JobWaker,
-              LeaseKeeper,
-              Dispatcher,
-              JobSweeper,
-            ]
+          ? [JobsProcessor, JobRunner, RunPreparer, JobGates, JobWaker, LeaseKeeper, Dispatcher, JobSweeper]
           : []),
       ],
       exports: [BatchJobsService, PoliciesModule, WebhooksModule],

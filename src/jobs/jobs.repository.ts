@@ -5,7 +5,7 @@ import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
 import { closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
-import { rungOf, WINDOW } from './job-dispatch.repository.js';
+import { rungOf, windowOf } from './job-dispatch.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
 
 /** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
@@ -86,17 +86,18 @@ export class JobsRepository {
   async insert(db: DatabaseOrTransaction, job: NewJob): Promise<AcceptedJob> {
     const runAt = job.runAt === null ? sql`null::timestamptz` : sql`to_timestamp(${job.runAt})`;
     const due = sql`greatest(now(), ${runAt})`;
+    const priority = sql`${job.priority}::smallint`;
     const { rows } = await sql<JobRow & { place: number; isRung: boolean }>`
       with source as (
-        select ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`)}::int as place
+        select 1 + ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`, priority)}::int as place
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
           webhook_url, run_at, due_at, waiting, expires_at, rung_at)
         select ${job.id}::uuid, ${job.projectId}::uuid, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
-          ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${job.priority}::smallint,
+          ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${priority},
           ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
           ${due} + make_interval(secs => ${job.expiresInSeconds}),
-          case when ${job.runAt === null}::boolean and place < ${WINDOW} then now() end
+          case when ${job.runAt === null}::boolean and place <= ${windowOf(priority)} then now() end
         from source
         returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"),
       kept as (insert into job_requests (job_id, project_id, body) select id, ${job.projectId}::uuid, ${job.request} from accepted)

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { RENEW_EVERY_MS } from '../storage/lease.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { Lease } from './attempts.repository.js';
 import { JobRunsRepository } from './job-runs.repository.js';
 
-const RENEW_EVERY_MS = 4_000;
 const LOOK_EVERY_MS = 20;
 
 /** Why a run was stopped from outside. */

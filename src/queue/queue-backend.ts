@@ -1,11 +1,14 @@
 import {
   type BackendFactory,
   type ConnectionOptions,
+  createIORedisClient,
   PostgresQueueBackend,
+  RedisConnection,
   setDefaultBackendFactory,
 } from 'bullmq';
 import { EnduringConnection } from './postgres-connection.js';
 import { reconnectDelayMs } from './reconnect-delay.js';
+import { openRedis } from './redis-client.js';
 
 /** Where messages live: the only thing about the stores that this room is told. */
 export interface QueueSettings {
@@ -16,6 +19,8 @@ export interface QueueSettings {
   readonly databaseClient: new () => unknown;
   /** Keeps apart two Batons that share one Redis. */
   readonly installationId: string;
+  /** Called when a worker of this process hears nothing, and a new connection did not help: only a new process may. */
+  readonly onDeaf: () => void;
 }
 
 /** BullMQ's connection options, and the prefix of its keys. */
@@ -26,6 +31,9 @@ export interface QueueBackend {
   readonly connection: ConnectionOptions;
 }
 
+/** A connection that is silent for so long while it owes an answer is given up; reading for the next message takes 5 to 10 s. */
+const SILENCE_TIMEOUT_MS = 15_000;
+
 /** Connections of one BullMQ object to PostgreSQL; there are eight objects in a process that runs both roles. */
 const POSTGRES_POOL_SIZE = 4;
 
@@ -33,16 +41,18 @@ const POSTGRES_POOL_SIZE = 4;
  * The one place that chooses. BullMQ's default backend is a setting of the whole process, so one process has one kind
  * of queue.
  */
-export function chooseBackend(settings: QueueSettings): QueueBackend {
+export function chooseBackend(settings: Omit<QueueSettings, 'onDeaf'>): QueueBackend {
   // The braces keep all keys in one slot of a Redis Cluster.
   const prefix = `{baton-${settings.installationId.slice(0, 8)}}`;
-  if (settings.redisUrl !== null) {
+  const { redisUrl } = settings;
+  if (redisUrl !== null) {
     setDefaultBackendFactory();
+    RedisConnection.clientFactory = (options) => createIORedisClient(openRedis(redisUrl, options));
     // Without the null, a connection that was made while Redis was away would never come to life.
     const connection = {
-      url: settings.redisUrl,
       retryStrategy: reconnectDelayMs,
       maxRetriesPerRequest: null,
+      socketTimeout: SILENCE_TIMEOUT_MS,
     };
     return { kind: 'redis', prefix, connection };
   }

@@ -1,12 +1,12 @@
-import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { chooseBackend, type QueueSettings } from './queue-backend.js';
-import { QUEUE_BACKEND, QueueService } from './queue.service.js';
+import { QueueEpoch } from './queue-epoch.js';
+import { ON_DEAF, QUEUE_BACKEND, QueueService } from './queue.service.js';
 import { SoftStore } from './soft-store.js';
 
 /**
- * Gives everyone the bell, and processors their connection. Queues are not registered with Nest on purpose: the bell
- * must be able to give up on a store that is away, and close without it.
+ * Gives everyone the bell, and processors their listeners. Nest's own module for BullMQ is not used on purpose: the bell must be
+ * able to give up on a store that is away, and a listener to be built anew.
  */
 @Global()
 @Module({})
@@ -15,16 +15,14 @@ export class QueueModule {
     const backend = chooseBackend(settings);
     return {
       module: QueueModule,
-      imports: [
-        BullModule.forRoot({ connection: backend.connection, prefix: backend.prefix }),
-        BullModule.registerQueue(),
-      ],
       providers: [
         { provide: QUEUE_BACKEND, useValue: backend },
+        { provide: ON_DEAF, useValue: settings.onDeaf },
         { provide: SoftStore, useFactory: () => new SoftStore(settings.redisUrl, backend.prefix) },
+        QueueEpoch,
         QueueService,
       ],
-      exports: [QueueService, SoftStore],
+      exports: [QueueEpoch, QueueService, SoftStore],
     };
   }
 }

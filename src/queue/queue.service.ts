@@ -1,16 +1,20 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { type ConnectionOptions, Queue, type Worker } from 'bullmq';
+import { type ConnectionOptions, Queue } from 'bullmq';
+import { MetricsService } from '../telemetry/metrics.service.js';
+import { type Hearing, Listener } from './listener.js';
+import { problemOf } from './problem-of.js';
 import type { QueueBackend } from './queue-backend.js';
 import { type Bell, type MessageData, QUEUES, type QueueName } from './queues.js';
 
 export const QUEUE_BACKEND = Symbol('QueueBackend');
+/** Called when a listener is deaf for good: a function without arguments. */
+export const ON_DEAF = Symbol('OnDeaf');
 
 /** Nobody waits longer for the bell than this: the row is committed, and a sweeper rings again. */
 const RING_TIMEOUT_MS = 250;
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** Rings the bell. */
+/** Rings the bell, and listens to it. */
 @Injectable()
 export class QueueService implements OnApplicationShutdown {
   private readonly logger = new Logger('Queue');
@@ -19,7 +23,11 @@ export class QueueService implements OnApplicationShutdown {
   private isAway = false;
   private readonly queues: ReadonlyMap<QueueName, Queue<MessageData>>;
 
-  constructor(@Inject(QUEUE_BACKEND) backend: QueueBackend) {
+  constructor(
+    @Inject(QUEUE_BACKEND) private readonly backend: QueueBackend,
+    @Inject(ON_DEAF) private readonly onDeaf: () => void,
+    private readonly metrics: MetricsService,
+  ) {
     this.queues = new Map(
       (Object.keys(QUEUES) as QueueName[]).map((name) => [
         name,
@@ -49,27 +57,14 @@ export class QueueService implements OnApplicationShutdown {
     if (problem !== null) throw new Error(problem);
   }
 
-  /**
-   * Takes no new message, and resolves when the running ones are done: `isDone` knows without the store, whose goodbye
-   * would last for ever while it is away. What a worker still held is found by a sweeper.
-   */
-  async closeWorker(worker: Worker, isDone: Promise<unknown>): Promise<void> {
-    const isAway = await this.ping().then(
-      () => false,
-      () => true,
-    );
-    if (!isAway) {
-      const closed = new AbortController();
-      const { signal } = closed;
-      // Without the signal the timer would keep a process alive that has ended all else.
-      const wait = () => sleep(CLOSE_TIMEOUT_MS, undefined, { signal }).catch(() => undefined);
-      await Promise.race([worker.close().catch(() => undefined), isDone.then(wait)]);
-      closed.abort();
-    } else {
-      await worker.pause(true);
-      await isDone;
-      await worker.close(true);
-    }
+  /** Who hears this queue in this process; to be started when the whole application is up. */
+  listen(name: QueueName, hearing: Hearing): Listener {
+    return new Listener(name, hearing, {
+      backend: this.backend,
+      waiting: () => this.waiting(name),
+      onRebuilt: () => this.metrics.listenersRebuilt.inc({ queue: name }),
+      onDeaf: this.onDeaf,
+    });
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -79,6 +74,15 @@ export class QueueService implements OnApplicationShutdown {
         await problemOf(queue.disconnect(), CLOSE_TIMEOUT_MS);
     };
     await Promise.all([...this.queues.values()].map(close));
+  }
+
+  /** How many messages wait to be heard; null when the store does not answer. */
+  private async waiting(name: QueueName): Promise<number | null> {
+    let count = 0;
+    const problem = await this.ask(async () => {
+      count = await this.queue(name).getJobCountByTypes('waiting', 'prioritized');
+    });
+    return problem === null ? count : null;
   }
 
   /** Null when the store answered in time, else what came between. */
@@ -119,21 +123,4 @@ function toMessage(name: QueueName, bell: Bell) {
     data: { id: bell.id },
     opts: { jobId: `${bell.id}-${bell.dispatchNo}`, ...(bell.rank ? { priority: bell.rank } : {}) },
   };
-}
-
-/** Null when the work is done in time, else what came between. Never throws; late failures are nobody's. */
-async function problemOf(work: Promise<unknown>, timeoutMs: number): Promise<string | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve(`no answer in ${timeoutMs} ms`), timeoutMs);
-  });
-  const done = work.then(
-    () => null,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  );
-  try {
-    return await Promise.race([done, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

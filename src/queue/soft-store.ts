@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
+import { reconnectDelayMs } from './reconnect-delay.js';
+import { openRedis } from './redis-client.js';
 
 /** A deed that Redis does in one go. `name` is for people; what it does is `lua`. */
 export interface SoftScript {
@@ -18,13 +20,12 @@ const REST_MS = 1_000;
 /** A connection that is silent for so long while it owes an answer is given up. */
 const SILENCE_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 1_000;
-const LONGEST_RECONNECT_MS = 2_000;
 /** A process that ends would otherwise be held for 2 s by a connection that is gone already. */
 const DISCONNECT_TIMEOUT_MS = 100;
 
 export class SoftStore implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger('SoftStore');
-  private readonly redis: Redis | null;
+  private readonly redis: Redis | Cluster | null;
   private readonly hashes = new WeakMap<SoftScript, string>();
   private restsUntilMs = 0;
   private isAway = false;
@@ -79,7 +80,7 @@ export class SoftStore implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async evaluate(
-    redis: Redis,
+    redis: Redis | Cluster,
     script: SoftScript,
     keyCount: number,
     operands: (string | number)[],
@@ -107,8 +108,8 @@ export class SoftStore implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
-function open(url: string): Redis {
-  return new Redis(url, {
+function open(url: string): Redis | Cluster {
+  return openRedis(url, {
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: ANSWER_TIMEOUT_MS,
@@ -117,7 +118,7 @@ function open(url: string): Redis {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    retryStrategy: (times) => Math.min(100 * 2 ** times, LONGEST_RECONNECT_MS),
+    retryStrategy: reconnectDelayMs,
   });
 }
 

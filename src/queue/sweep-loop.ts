@@ -2,7 +2,7 @@ import type { Logger } from '@nestjs/common';
 
 const PERIOD_MS = 1_000;
 /** While a store is away a sweeper asks less and less often, but at least this often. */
-const LONGEST_PERIOD_MS = 10_000;
+const LONGEST_PERIOD_MS = 3_000;
 
 /**
  * Does a sweep each second, or every `periodMs`, never two at once. A sweep that throws is logged and done again, later and

@@ -19,6 +19,7 @@ import type {
 /** The tables as kysely sees them. What each means is said in the migration that makes it. */
 export interface Schema {
   installation: InstallationTable;
+  queue_epochs: QueueEpochsTable;
   projects: ProjectsTable;
   policies: PoliciesTable;
   policy_versions: PolicyVersionsTable;
@@ -45,7 +46,11 @@ export interface InstallationTable {
   only_row: Generated<boolean>;
   id: string;
   created_at: Created;
-  queue_epoch: string | null;
+}
+
+export interface QueueEpochsTable {
+  room: string;
+  epoch: string;
 }
 
 export interface ProjectsTable {

@@ -67,6 +67,16 @@ export class MetricsService {
     [],
   );
 
+  readonly listenersRebuilt = this.counter(
+    'baton_listener_rebuilt_total',
+    'Times that a worker heard nothing although messages waited, and took a new connection.',
+    ['queue'],
+  );
+  readonly queueLosses = this.counter(
+    'baton_queue_lost_total',
+    'Times that the store of the queue was wiped or started anew, and what it may have lost was rung again.',
+    ['of'],
+  );
   readonly refusals = this.counter(
     'baton_refusals_total',
     'Calls that were not made because of a limit or an open circuit.',

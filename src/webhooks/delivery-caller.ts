@@ -5,6 +5,7 @@ import { EgressService } from '../egress/egress.service.js';
 import { toPublicId } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { BegunTry, ClaimedDelivery } from './delivery.js';
+import { DeliveryLeases } from './delivery-leases.js';
 import { DeliveryStepsRepository } from './delivery-steps.repository.js';
 import { EndpointHealth } from './endpoint-health.js';
 import { toBody } from './event.js';
@@ -27,6 +28,7 @@ export class DeliveryCaller {
 
   constructor(
     private readonly steps: DeliveryStepsRepository,
+    private readonly leases: DeliveryLeases,
     private readonly secrets: SecretsService,
     private readonly health: EndpointHealth,
     private readonly egress: EgressService,
@@ -37,7 +39,11 @@ export class DeliveryCaller {
    * Makes a claimed delivery's next try, writes down what became of it, and answers it; null if the lease was lost before. Throws
    * when a store is away: then the lease runs out.
    */
-  async deliver(delivery: ClaimedDelivery, signal: AbortSignal): Promise<EgressResult | null> {
+  deliver(delivery: ClaimedDelivery, signal: AbortSignal): Promise<EgressResult | null> {
+    return this.leases.during(delivery, () => this.attempt(delivery, signal));
+  }
+
+  private async attempt(delivery: ClaimedDelivery, signal: AbortSignal): Promise<EgressResult | null> {
     const result =
       delivery.includeResult && delivery.jobId ? await this.steps.resultOf(delivery.jobId) : null;
     const body = toBody(delivery.event, result);

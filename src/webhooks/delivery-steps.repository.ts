@@ -3,12 +3,13 @@ import { sql } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid, toPublicId } from '../storage/ids.js';
+import { LEASE_SECONDS } from '../storage/lease.js';
+import { isNewEpoch } from '../storage/queue-epochs.js';
 import type { BegunTry, ClaimedDelivery, FinishedTry } from './delivery.js';
 import type { EventType, InlineResult, NewEvent, StoredEvent } from './event.js';
 import { type AfterTry, MAX_TRIES } from './schedule.js';
 
-/** Three times what a try may take: only a worker that is gone lets it run out. */
-const LEASE = sql.raw(`interval '45 seconds'`);
+const LEASE = sql.raw(`interval '${LEASE_SECONDS} seconds'`);
 /** A bell that was rung and not followed by a claim within this time counts as lost. */
 const BELL_LIFE = sql.raw(`interval '30 seconds'`);
 const EXPIRED_AT_ONCE = 500;
@@ -133,6 +134,27 @@ export class DeliveryStepsRepository {
       select index, index - first_try as place, started_at as "startedAt" from written, begun
     `.execute(this.db);
     return rows[0];
+  }
+
+  /** Keeps the leases of deliveries that are being tried; those that are lost stay lost. */
+  async renew(deliveries: readonly ClaimedDelivery[]): Promise<void> {
+    await sql`
+      update webhook_deliveries set lease_until = now() + ${LEASE}
+      where id in (
+        select d.id
+        from unnest(${deliveries.map(({ id }) => id)}::uuid[], ${deliveries.map(({ leaseToken }) => leaseToken)}::int[]) as held (id, token)
+        join webhook_deliveries d on d.id = held.id and d.lease_token = held.token and d.lease_until is not null
+        order by d.id for no key update of d)`.execute(this.db);
+  }
+
+  /** As for jobs: if the queue's store is another than before, no bell counts as rung any more, and true is answered. */
+  async noteEpoch(epoch: string): Promise<boolean> {
+    return this.db.transaction().execute(async (trx) => {
+      if (!(await isNewEpoch(trx, 'webhooks', epoch))) return false;
+      await sql`update webhook_deliveries set rung_at = null
+        where status = 'pending' and rung_at is not null and lease_until is null`.execute(trx);
+      return true;
+    });
   }
 
   /**

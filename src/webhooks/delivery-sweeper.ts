@@ -1,7 +1,8 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { QueueEpoch } from '../queue/queue-epoch.js';
 import { SweepLoop } from '../queue/sweep-loop.js';
+import { RENEWAL_GRACE_MS } from '../storage/lease.js';
 import { DeliveryStepsRepository } from './delivery-steps.repository.js';
-
 import { WebhooksService } from './webhooks.service.js';
 
 const RUNG_AT_ONCE = 500;
@@ -13,11 +14,14 @@ const RUNG_AT_ONCE = 500;
 @Injectable()
 export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Webhooks');
+  private mayFreeFromMs = 0;
+  private epoch: string | null = null;
   private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
 
   constructor(
     private readonly steps: DeliveryStepsRepository,
     private readonly webhooks: WebhooksService,
+    private readonly queueEpoch: QueueEpoch,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -30,8 +34,25 @@ export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy 
 
   /** One sweep. Throws when the database is away. */
   async sweep(): Promise<void> {
+    try {
+      if (performance.now() >= this.mayFreeFromMs) await this.free();
+      await this.noticeLoss();
+      await this.webhooks.ring(await this.steps.ringDue(RUNG_AT_ONCE));
+    } catch (error) {
+      this.mayFreeFromMs = performance.now() + RENEWAL_GRACE_MS;
+      throw error;
+    }
+  }
+
+  private async free(): Promise<void> {
     const freed = await this.steps.freeExpired();
     if (freed > 0) this.logger.warn(`${freed} webhook deliveries were cut off by a worker that is gone`);
-    await this.webhooks.ring(await this.steps.ringDue(RUNG_AT_ONCE));
+  }
+
+  private async noticeLoss(): Promise<void> {
+    const epoch = await this.queueEpoch.read();
+    if (epoch === null || epoch === this.epoch) return;
+    await this.steps.noteEpoch(epoch);
+    this.epoch = epoch;
   }
 }

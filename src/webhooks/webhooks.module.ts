@@ -3,6 +3,7 @@ import { EgressModule } from '../egress/egress.module.js';
 import { DeliveriesRepository } from './deliveries.repository.js';
 import { DeliveriesService } from './deliveries.service.js';
 import { DeliveryCaller } from './delivery-caller.js';
+import { DeliveryLeases } from './delivery-leases.js';
 import { DeliveryStepsRepository } from './delivery-steps.repository.js';
 import { DeliverySweeper } from './delivery-sweeper.js';
 import { EndpointHealth } from './endpoint-health.js';
@@ -38,6 +39,7 @@ export class WebhooksModule {
         EndpointsService,
         EndpointHealth,
         DeliveryCaller,
+        DeliveryLeases,
         ...(worker ? [WebhooksProcessor, DeliverySweeper] : []),
       ],
       exports: [WebhooksService],

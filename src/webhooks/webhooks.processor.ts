@@ -1,12 +1,15 @@
 import { setMaxListeners } from 'node:events';
-import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
-import { Inject, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import type { Job } from 'bullmq';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
+import type { Listener } from '../queue/listener.js';
 import { QueueService } from '../queue/queue.service.js';
-import type { MessageData } from '../queue/queues.js';
 import { Turns } from '../queue/turns.js';
-import { WORKER_OPTIONS } from '../queue/worker-options.js';
 import { toPublicId } from '../storage/ids.js';
 import { DeliveryCaller } from './delivery-caller.js';
 import { DeliveryStepsRepository } from './delivery-steps.repository.js';
@@ -19,11 +22,12 @@ const CONCURRENCY = 1_000;
 const CLAIMS_AT_ONCE = 6;
 
 /** Hears `deliver-webhook`: claims a delivery, has it tried, and rings who waits behind it. */
-@Processor('deliver-webhook', WORKER_OPTIONS)
-export class WebhooksProcessor extends WorkerHost implements OnApplicationBootstrap, OnModuleDestroy {
+@Injectable()
+export class WebhooksProcessor implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Webhooks');
   private readonly stopping = new AbortController();
   private readonly underWay = new Set<Promise<void>>();
+  private readonly listener: Listener;
   private readonly claims = new Turns(CLAIMS_AT_ONCE, CONCURRENCY);
 
   constructor(
@@ -31,45 +35,39 @@ export class WebhooksProcessor extends WorkerHost implements OnApplicationBootst
     private readonly steps: DeliveryStepsRepository,
     private readonly caller: DeliveryCaller,
     private readonly webhooks: WebhooksService,
-    private readonly queue: QueueService,
+    queue: QueueService,
   ) {
-    super();
     // Each call that is under way listens.
     setMaxListeners(CONCURRENCY, this.stopping.signal);
-  }
-
-  override async process({ data }: Job<MessageData>): Promise<void> {
-    const work = this.handle(data.id);
-    this.underWay.add(work);
-    try {
-      await work;
-    } finally {
-      this.underWay.delete(work);
-    }
+    this.listener = queue.listen('deliver-webhook', {
+      concurrency: CONCURRENCY,
+      handle: (id) => this.process(id),
+    });
   }
 
   onApplicationBootstrap(): void {
-    this.worker.concurrency = CONCURRENCY;
-    this.worker.run().catch((error: unknown) => this.logger.error(`The worker ended: ${String(error)}`));
-  }
-
-  @OnWorkerEvent('error')
-  onError(error: Error): void {
-    this.logger.warn(`The queue deliver-webhook: ${error.message}`);
-  }
-
-  /** An outage or a defect; the lease runs out and the delivery is due again. */
-  @OnWorkerEvent('failed')
-  onFailed(message: Job<MessageData> | undefined, error: Error): void {
-    const id = message ? toPublicId('whd', message.data.id) : 'unknown';
-    this.logger.error(`Delivery ${id} could not be tried: ${error.message}`, error.stack);
+    this.listener.start();
   }
 
   /** Gives the tries that are under way the grace, then cuts them off and makes them due again. */
   async onModuleDestroy(): Promise<void> {
     const timer = setTimeout(() => this.stopping.abort(), this.config.shutdownGraceMs);
-    await this.queue.closeWorker(this.worker, Promise.allSettled(this.underWay));
+    await this.listener.close(Promise.allSettled(this.underWay));
     clearTimeout(timer);
+  }
+
+  private async process(deliveryId: string): Promise<void> {
+    const work = this.handle(deliveryId);
+    this.underWay.add(work);
+    try {
+      await work;
+    } catch (error) {
+      // An outage or a defect; the lease runs out and the delivery is due again.
+      const id = toPublicId('whd', deliveryId);
+      this.logger.error(error instanceof Error ? error : String(error), `Delivery ${id} could not be tried`);
+    } finally {
+      this.underWay.delete(work);
+    }
   }
 
   private async handle(deliveryId: string): Promise<void> {

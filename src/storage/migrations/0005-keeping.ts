@@ -6,8 +6,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 const STATEMENTS = [
-  // What the queue's store said last of who it is: when it says something else, its messages may be gone.
-  `alter table installation add column queue_epoch text`,
+  // What the queue's store said last of who it is, by who asked: when it says something else, its messages may be gone.
+  `create table queue_epochs (
+    room text primary key,
+    epoch text not null)`,
   `alter table jobs
     -- The length of the request's body.
     add column request_bytes integer not null default 0,
