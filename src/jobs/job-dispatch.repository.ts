@@ -16,7 +16,7 @@ const WINDOW_OF_JOBS = 20_000;
 const WINDOW_OF_LINES = 2_000;
 const LEAST_WINDOW = 20;
 /** About so many are rung by one statement, so that none takes long. */
-export const RUNG_AT_ONCE = 200;
+export const RUNG_AT_ONCE = 100;
 /**
  * Most jobs of one batch that wait for a moment of their own. Where more would come to wait, at a provider that is down or
  * full, the rest stays untouched: they would only be turned away there one after the other.

@@ -17,7 +17,7 @@ describe('the choice of the queue backend', () => {
     });
     expect(backend.kind).toBe('redis');
     expect(getDefaultBackendFactory()).toBe(ofRedis);
-    expect(backend.connection).toMatchObject({ url: 'redis://127.0.0.1:6379/2', maxRetriesPerRequest: null });
+    expect(backend.connection).toMatchObject({ maxRetriesPerRequest: null });
   });
 
   it('is PostgreSQL without one, in the same database', () => {

@@ -34,6 +34,7 @@ export interface QueueBackend {
 /** A connection that is silent for so long while it owes an answer is given up; reading for the next message takes 5 to 10 s. */
 const SILENCE_TIMEOUT_MS = 15_000;
 
+const CONNECT_TIMEOUT_MS = 5_000;
 /** Connections of one BullMQ object to PostgreSQL; there are eight objects in a process that runs both roles. */
 const POSTGRES_POOL_SIZE = 4;
 
@@ -62,6 +63,7 @@ export function chooseBackend(settings: Omit<QueueSettings, 'onDeaf'>): QueueBac
     connectionString: settings.databaseUrl,
     Client: settings.databaseClient,
     max: POSTGRES_POOL_SIZE,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: 'baton-queue',
   } as unknown as ConnectionOptions;
   return { kind: 'postgres', prefix, connection };

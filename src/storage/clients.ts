@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { ConnectionWatch } from './connection-watch.js';
 
 /** Statements whose text is made up as they go (lists of values) would fill the server's memory: only so many are kept. */
 const MOST_STATEMENTS = 500;
@@ -13,9 +14,20 @@ const seen = new Map<string, { count: number; readonly name: string }>();
  * use that breaks would end the whole process if nobody listened.
  */
 export class SturdyClient extends pg.Client {
+  private readonly watch: ConnectionWatch;
+
   constructor(config?: string | pg.ClientConfig) {
     super(config);
     this.on('error', () => undefined);
+    const address = typeof config === 'string' ? config : (config?.connectionString ?? '');
+    this.watch = ConnectionWatch.of(address);
+    for (const event of ['drain', 'end'] as const) this.on(event, () => this.watch.isIdle(this));
+  }
+
+  // pg's own signature is a pile of overloads.
+  override query(...args: unknown[]): never {
+    this.watch.isBusy(this);
+    return (super.query as (...args: unknown[]) => never).apply(this, args);
   }
 }
 
@@ -24,7 +36,7 @@ export class SturdyClient extends pg.Client {
  * planned once and not each time: parsing and planning is most of what a small statement costs.
  */
 export class PreparedClient extends SturdyClient {
-  // pg's own signature is a pile of overloads, of which kysely's driver uses this one alone.
+  // Kysely's driver uses this overload alone.
   override query(...args: unknown[]): never {
     const [text, values] = args;
     const isPlain = typeof text === 'string' && Array.isArray(values) && args.length === 2;

@@ -32,6 +32,9 @@ const POOL_SIZE = 20;
 /** How long a caller waits for a free connection before the request is turned away. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
+/** A transaction that does nothing for so long has lost its process. */
+const LONGEST_PAUSE_MS = 20_000;
+
 /** Opens the pool. Nothing is connected yet; call {@link migrate} before use. `onError` hears of idle connections that break. */
 export function openDatabase(connectionString: string, onError: (error: Error) => void): Database {
   const pool = new pg.Pool({
@@ -44,6 +47,10 @@ export function openDatabase(connectionString: string, onError: (error: Error) =
     types: { getTypeParser: parserOf as typeof pg.types.getTypeParser },
   });
   pool.on('error', onError);
+  pool.on('connect', (client) => {
+    // What a process that is gone had begun must not hold up others until the network notices.
+    client.query(`set idle_in_transaction_session_timeout = ${LONGEST_PAUSE_MS}`).catch(() => undefined);
+  });
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
 }
 
