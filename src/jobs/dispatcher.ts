@@ -4,7 +4,7 @@ import { MetricsService } from '../telemetry/metrics.service.js';
 import type { JobBell } from './job-bell.js';
 import { type Filling, JobDispatchRepository, RUNG_AT_ONCE } from './job-dispatch.repository.js';
 
-const MOST_RUNG_AGAIN = 500;
+const MOST_RUNG_AGAIN = RUNG_AT_ONCE;
 /** Most steps of one filling: enough for any window. */
 const MOST_STEPS = 100;
 /** Fillings that are asked for because jobs were taken come no closer to each other than this. */

@@ -17,7 +17,8 @@ import { JobEndings } from './job-endings.js';
 import { CANCEL_CHANNEL } from './jobs.repository.js';
 import { LeaseKeeper } from './lease-keeper.js';
 
-const MOST_PER_STEP = 500;
+/** Few enough that no step takes long. */
+const MOST_PER_STEP = 100;
 
 /**
  * What makes losing every message harmless: each second it takes back what dead workers held, ends what is past its

@@ -15,6 +15,8 @@ export interface RedisOptions {
   readonly appendonly?: boolean;
   /** Where it keeps its files; by default a temporary folder that goes when the server does. */
   readonly directory?: string;
+  /** More settings, over those that all have: `{ 'cluster-enabled': 'yes' }`. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** The port to listen on, for a second start on the same address; by default a free one. */
   readonly port?: number;
 }
@@ -50,7 +52,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RunningRed
   try {
     for (let tries = 1; ; tries += 1) {
       const port = options.port ?? (await freePort());
-      const server = launch(program, directory, port, options.appendonly ?? false);
+      const server = launch(program, directory, port, options);
       const refusal = await readyOrRefusal(server);
       if (refusal === null) return running(server, port, removeFiles);
       // Between the moment the port was found free and the start, another process may have taken it.
@@ -64,19 +66,38 @@ export async function startRedis(options: RedisOptions = {}): Promise<RunningRed
   }
 }
 
-function launch(program: Program, directory: string, port: number, appendonly: boolean): ChildProcess {
+/** Starts a sentinel with this config file, which it writes itself later. As {@link startRedis} otherwise. */
+export async function startSentinel(configPath: string): Promise<RunningRedis> {
+  const { path } = findProgram() ?? installProgram();
+  const port = await freePort();
+  const settings = { bind: '127.0.0.1', port: String(port) };
+  const server = spawnServer(path, 'redis-sentinel', [configPath, ...argsOf(settings)]);
+  const refusal = await readyOrRefusal(server);
+  if (refusal !== null) throw new Error(`The sentinel did not start:\n${refusal}`);
+  return running(server, port, () => Promise.resolve());
+}
+
+function launch(program: Program, directory: string, port: number, options: RedisOptions): ChildProcess {
   const settings = {
     bind: '127.0.0.1',
     port: String(port),
     dir: directory,
     save: '',
-    appendonly: appendonly ? 'yes' : 'no',
+    appendonly: options.appendonly === true ? 'yes' : 'no',
     appendfsync: 'everysec',
     // BullMQ's requirement: a queue must never lose a key to make room.
     'maxmemory-policy': 'noeviction',
+    ...options.settings,
   };
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = spawn(program.path, args, { argv0: program.argv0, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawnServer(program.path, program.argv0, argsOf(settings));
+}
+
+function argsOf(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, ...value.split(' ')]);
+}
+
+function spawnServer(path: string, argv0: string, args: readonly string[]): ChildProcess {
+  const server = spawn(path, args, { argv0, stdio: ['ignore', 'pipe', 'pipe'] });
   const endWithUs = (): void => void server.kill('SIGKILL');
   process.once('exit', endWithUs);
   server.once('exit', () => process.removeListener('exit', endWithUs));
@@ -96,7 +117,7 @@ function readyOrRefusal(server: ChildProcess): Promise<string | null> {
     }, START_TIMEOUT_MS);
     const read = (chunk: Buffer): void => {
       output += chunk.toString();
-      if (/ready to accept connections/i.test(output)) settle(null);
+      if (/ready to accept connections|sentinel id is/i.test(output)) settle(null);
     };
     const settle = (refusal: string | null): void => {
       clearTimeout(timer);
@@ -175,7 +196,7 @@ function installProgram(): Program {
   );
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as AddressInfo;
