@@ -13,6 +13,7 @@ export interface Violation {
   readonly ledgers: readonly unknown[];
 }
 
+const UUID = /^[0-9a-f-]{36}$/;
 const MOST_IDS = 20;
 const MOST_LEDGERS = 3;
 
@@ -52,17 +53,14 @@ export class Ledger {
     ids: readonly string[],
   ): Promise<Violation | null> {
     if (ids.length === 0) return null;
-    const ledgers = await Promise.all(ids.slice(0, MOST_LEDGERS).map((id) => this.ledgerOf(id)));
+    const ledgers: unknown[] = [];
+    for (const id of ids.slice(0, MOST_LEDGERS)) ledgers.push(await this.ledgerOf(id));
     return { invariant, what, count: ids.length, ids: ids.slice(0, MOST_IDS), ledgers };
   }
 
-  async close(): Promise<void> {
-    await this.client.end();
-  }
-
   /** All that is written down of a job, or of the batch of this id; what it is not is empty. */
-  private async ledgerOf(id: string): Promise<unknown> {
-    if (toText.exec(id) === null) return { id };
+  async ledgerOf(id: string): Promise<unknown> {
+    if (!UUID.test(id)) return { id };
     const [jobs, attempts, deliveries, batches] = [
       await this.rows('select * from jobs where id = $1', [id]),
       await this.rows('select * from attempts where job_id = $1 order by index', [id]),
@@ -71,6 +69,8 @@ export class Ledger {
     ];
     return { jobs, attempts, deliveries, batches };
   }
-}
 
-const toText = /^[0-9a-f-]{36}$/;
+  async close(): Promise<void> {
+    await this.client.end();
+  }
+}

@@ -51,7 +51,8 @@ async function run(form: Form, world: World, draw: () => number): Promise<Load> 
   const nemesis = new Nemesis({ ...world, form, draw }, form);
   const startedMs = Date.now();
   const endMs = startedMs + form.limitSeconds * 1_000;
-  const giveUp = AbortSignal.timeout(form.limitSeconds * 1_000 + STUCK_MS);
+  const failed = new AbortController();
+  const giveUp = AbortSignal.any([failed.signal, AbortSignal.timeout(form.limitSeconds * 1_000 + STUCK_MS)]);
   const over = new AbortController();
   const jobs = (): number => singles.accepted.size + batches.lineCount;
   const mayGoOn = (): boolean =>
@@ -72,6 +73,9 @@ async function run(form: Form, world: World, draw: () => number): Promise<Load> 
   const parts = [loading, ending(), singles.run(over.signal, giveUp), nemesis.run(over.signal)];
   try {
     await Promise.all(parts);
+  } catch (error) {
+    failed.abort(error);
+    throw error;
   } finally {
     over.abort();
     clearInterval(tell);

@@ -22,9 +22,12 @@ export interface Recovery {
   readonly lines: Times | null;
   /** The same of those whose worker was killed while nothing was done to a store: from 5 s before the kill to 20 s after it. */
   readonly untouched: Times | null;
+  /** All that is written down of those that waited longest while nothing was done to a store. */
+  readonly slowest: readonly unknown[];
 }
 
 interface CutOff {
+  readonly job: string;
   readonly worker: string;
   readonly isLine: boolean;
   readonly startedMs: number;
@@ -33,6 +36,7 @@ interface CutOff {
   readonly nextMs: number | null;
 }
 
+const MOST_SLOWEST = 3;
 const BEFORE_MS = 5_000;
 const AFTER_MS = 20_000;
 
@@ -48,22 +52,29 @@ export async function recoveryOf(
     lives.flatMap(({ pid, how, endedMs }) => (how === 'killed' && endedMs !== null ? [[pid, endedMs]] : [])),
   );
   const rows = await ledger.rows<CutOff>(`
-    select a.worker, j.batch_id is not null as "isLine", ${ms('a.started_at')} as "startedMs", ${ms('a.ended_at')} as "endedMs",
+    select a.job_id as job, a.worker, j.batch_id is not null as "isLine", ${ms('a.started_at')} as "startedMs", ${ms('a.ended_at')} as "endedMs",
       (select ${ms('n.started_at')} from attempts n where n.job_id = a.job_id and n.index = a.index + 1) as "nextMs"
     from attempts a join jobs j on j.id = a.job_id where a.outcome = 'interrupted'`);
   const cut = rows.flatMap((row) => {
     const killedMs = killed.get(Number(row.worker.split(':').at(-1)));
     return killedMs === undefined || killedMs < row.startedMs ? [] : [{ ...row, killedMs }];
   });
-  const resumed = cut.flatMap(({ nextMs, killedMs, isLine }) =>
-    nextMs === null ? [] : [{ isLine, tookMs: nextMs - killedMs, isUntouched: isUntouched(killedMs) }],
+  const resumed = cut.flatMap(({ job, nextMs, killedMs, isLine }) =>
+    nextMs === null
+      ? []
+      : [{ job, killedMs, isLine, tookMs: nextMs - killedMs, isUntouched: isUntouched(killedMs) }],
   );
   const tookMs = (of: typeof resumed): Times | null => timesOf(of.map((each) => each.tookMs));
+  const untouched = resumed.filter((each) => each.isUntouched);
+  const slowest: unknown[] = [];
+  for (const each of untouched.toSorted((one, other) => other.tookMs - one.tookMs).slice(0, MOST_SLOWEST))
+    slowest.push({ ...each, ledger: await ledger.ledgerOf(each.job) });
   return {
     noticed: timesOf(cut.map((each) => each.endedMs - each.killedMs)),
     singles: tookMs(resumed.filter((each) => !each.isLine)),
     lines: tookMs(resumed.filter((each) => each.isLine)),
-    untouched: tookMs(resumed.filter((each) => each.isUntouched)),
+    untouched: tookMs(untouched),
+    slowest,
   };
 }
 
