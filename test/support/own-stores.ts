@@ -43,7 +43,7 @@ export class OwnRedis implements MessageStore {
     const { port } = this.server;
     await this.server.kill();
     await pause(awayMs);
-    this.server = await startRedis({ port });
+    this.server = await startOn(port);
   }
 
   async fill(forMs: number): Promise<void> {
@@ -68,6 +68,23 @@ export class OwnRedis implements MessageStore {
       return await say(redis);
     } finally {
       redis.disconnect();
+    }
+  }
+}
+
+const LONGEST_START_MS = 30_000;
+
+/**
+ * Starts a Redis on a port that clients try to reach all the time. One of them may just have been given that very port for its own
+ * end, and so have reached itself: it lets go of it soon.
+ */
+async function startOn(port: number): Promise<RunningRedis> {
+  for (const endMs = Date.now() + LONGEST_START_MS; ; ) {
+    try {
+      return await startRedis({ port });
+    } catch (error) {
+      if (Date.now() > endMs) throw error;
+      await pause(100);
     }
   }
 }
