@@ -79,7 +79,7 @@ const LONGEST_START_MS = 30_000;
  * end, and so have reached itself: it lets go of it soon.
  */
 async function startOn(port: number): Promise<RunningRedis> {
-  for (const endMs = Date.now() + LONGEST_START_MS; ; ) {
+  for (const endMs = Date.now() + LONGEST_START_MS; ;) {
     try {
       return await startRedis({ port });
     } catch (error) {

@@ -104,7 +104,7 @@ async function soak(form: Form, seed: number, cleanUp: CleanUp): Promise<SoakRep
   const evidence = { ...load, form, ledger, upstream: world.upstream, lives: fleet.lives };
   const findings = await check(evidence, AbortSignal.timeout(SPARE_SECONDS * 500));
   isBroken = findings.violations.length > 0;
-  const [{ version = '' } = {}] = await ledger.rows<{ version: string }>(
+  const { version } = await ledger.row<{ version: string }>(
     `select current_setting('server_version') as version`,
   );
   const versions = { node: process.version, postgres: version, redis: await messages.version() };
