@@ -104,7 +104,7 @@ export class TcpProxy {
 
   /** Resets every connection (TCP RST), in both directions. */
   reset(): void {
-    for (const socket of this.open) socket.resetAndDestroy();
+    for (const socket of this.open) cut(socket);
   }
 
   /** All is well again, for connections that are there and those to come. */
@@ -140,7 +140,7 @@ export class TcpProxy {
       [server, client],
     ] as const) {
       this.open.add(socket);
-      socket.on('error', () => other.resetAndDestroy());
+      socket.on('error', () => cut(other));
       socket.once('close', () => {
         this.open.delete(socket);
         // After its end was told, the other side has what belongs to it; else it was cut.
@@ -197,6 +197,12 @@ export class TcpProxy {
       if (pauseMs > 0) await delay(pauseMs);
     }
   }
+}
+
+/** A reset, where there is such a thing: Unix sockets know only an end. */
+function cut(socket: Socket): void {
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 function drained(socket: Socket): Promise<void> {
