@@ -139,6 +139,22 @@ export class BatonProcess {
     return match[1] ?? match[0];
   }
 
+  /** Waits until it says that it is ready; `key` is its admin key, if it was given one. Throws with all that it said if it ends instead. */
+  async ready(key?: string): Promise<void> {
+    const endMs = Date.now() + READY_TIMEOUT_MS;
+    const timer = setTimeout(() => this.heard(), READY_TIMEOUT_MS);
+    try {
+      while (!READY.test(this.stdout)) {
+        if (!this.isRunning || Date.now() >= endMs)
+          throw new Error(`Baton did not become ready:\n${this.stdout}\n${this.stderr}`);
+        await new Promise<void>((next) => (this.heard = next));
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    this.client = new BatonClient(this.printed(READY), key ?? (await this.readKey()));
+  }
+
   signal(name: NodeJS.Signals): void {
     if (this.isRunning) this.child.kill(name);
   }
@@ -158,21 +174,6 @@ export class BatonProcess {
   /** Ctrl-C in the terminal: the signal goes to the whole process group. */
   pressCtrlC(): void {
     process.kill(-this.pid, 'SIGINT');
-  }
-
-  private async ready(key: string | undefined): Promise<void> {
-    const endMs = Date.now() + READY_TIMEOUT_MS;
-    const timer = setTimeout(() => this.heard(), READY_TIMEOUT_MS);
-    try {
-      while (!READY.test(this.stdout)) {
-        if (!this.isRunning || Date.now() >= endMs)
-          throw new Error(`Baton did not become ready:\n${this.stdout}\n${this.stderr}`);
-        await new Promise<void>((next) => (this.heard = next));
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-    this.client = new BatonClient(this.printed(READY), key ?? (await this.readKey()));
   }
 
   private async readKey(): Promise<string> {

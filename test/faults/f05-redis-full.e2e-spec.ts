@@ -1,0 +1,55 @@
+/** F5: Redis has no room for anything more, and then has. */
+import { Redis } from 'ioredis';
+import { scaled } from '../support/fault-scale.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { p99Beyond, quantile, timed } from '../support/quickness.js';
+import { after, answer } from '../support/upstream-behaviours.js';
+
+jest.setTimeout(180_000);
+
+const SUBMISSIONS = scaled(150, 1_000);
+
+let world: FaultWorld;
+let redis: Redis;
+
+beforeAll(async () => {
+  world = await FaultWorld.start();
+  redis = new Redis(world.redis.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await world.stop();
+});
+
+async function submitTimes(api: Member, name: string): Promise<number[]> {
+  const times: number[] = [];
+  for (let number = 0; number < SUBMISSIONS; number++) {
+    const [reply, tookMs] = await timed(() => world.trySubmit(api.api, `${name}-${number}`));
+    expect(reply?.status).toBe(202);
+    times.push(tookMs);
+  }
+  return times;
+}
+
+it('F5: full, it is as if it were away: jobs are accepted as quickly, and run when there is room', async () => {
+  world.upstream.script('a', after(300, answer()));
+  const [api, worker] = await world.addAll(1);
+  if (!worker) throw new Error('There is no worker.');
+  const usual = await submitTimes(api, 'usual');
+  // The first write is refused while some of these run: locks are not renewed, ends are not told.
+  await redis.config('SET', 'maxmemory', '1');
+  const full = await submitTimes(api, 'full');
+  // An operator sees it without asking for a log.
+  expect((await api.api.request('GET', '/readyz')).body['status']).toBe('degraded');
+  expect((await worker.api.request('GET', '/readyz')).status).toBe(503);
+  await redis.config('SET', 'maxmemory', '0');
+  const backMs = Date.now();
+  await world.allEnded(30_000);
+  console.info(
+    `F5: ${SUBMISSIONS} accepted by a full Redis, ${quantile(full, 0.99).toFixed(0)} ms each (else ${quantile(usual, 0.99).toFixed(0)}), ` +
+      `drained ${Date.now() - backMs} ms after there was room`,
+  );
+  expect(p99Beyond(full, usual, 20)).toBeLessThanOrEqual(100);
+  expect((await api.api.request('GET', '/readyz')).body['status']).toBe('ok');
+  await world.check();
+});
