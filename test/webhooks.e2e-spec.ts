@@ -384,7 +384,9 @@ describe('When things break', () => {
       durationMs: 40_000,
       httpStatus: 200,
       error: null,
+      carriedResult: false,
       responseText: 'late',
+      carriedResult: false,
     };
     await steps.finishTry(claimed, late, { type: 'succeeded' });
     expect(await steps.beginTry(claimed)).toBeUndefined();

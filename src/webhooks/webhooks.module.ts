@@ -10,6 +10,8 @@ import { EndpointHealthRepository } from './endpoint-health.repository.js';
 import { EndpointsController } from './endpoints.controller.js';
 import { EndpointsRepository } from './endpoints.repository.js';
 import { EndpointsService } from './endpoints.service.js';
+import { EventRemover } from './event-remover.js';
+import { EventRetentionRepository } from './event-retention.repository.js';
 import { EventsRepository } from './events.repository.js';
 import { SecretsRepository } from './secrets.repository.js';
 import { SecretsService } from './secrets.service.js';
@@ -38,7 +40,7 @@ export class WebhooksModule {
         EndpointsService,
         EndpointHealth,
         DeliveryCaller,
-        ...(worker ? [WebhooksProcessor, DeliverySweeper] : []),
+        ...(worker ? [WebhooksProcessor, DeliverySweeper, EventRemover, EventRetentionRepository] : []),
       ],
       exports: [WebhooksService],
     };
