@@ -384,7 +384,6 @@ describe('When things break', () => {
       durationMs: 40_000,
       httpStatus: 200,
       error: null,
-      carriedResult: false,
       responseText: 'late',
       carriedResult: false,
     };
