@@ -10,6 +10,7 @@ import { DEFAULT_PROJECT_ID } from '../src/api-keys/principal.js';
 import { ConfigModule } from '../src/config/config.module.js';
 import { readConfig } from '../src/config/read-config.js';
 import { QueueModule } from '../src/queue/queue.module.js';
+import { RetentionModule } from '../src/retention/retention.module.js';
 import { SturdyClient } from '../src/storage/clients.js';
 import { type Database, installationId, migrate, openDatabase } from '../src/storage/database.js';
 import { newUuid, toPublicId } from '../src/storage/ids.js';
@@ -65,6 +66,7 @@ beforeAll(async () => {
         databaseClient: SturdyClient,
         installationId: await installationId(db),
       }),
+      RetentionModule.forRoot({ worker: false }),
       ApiKeysModule.forRoot(KEY),
       WebhooksModule.forRoot({ worker: true }),
     ],
