@@ -14,11 +14,12 @@ const ROOMS = {
   storage: GROUND,
   queue: GROUND,
   providers: ['routing', 'egress', ...GROUND],
-  http: ['storage', 'queue', ...GROUND],
+  retention: ['storage', 'queue', ...GROUND],
+  http: ['storage', 'queue', 'retention', ...GROUND],
   admission: ['routing', 'providers', 'queue', 'http', ...GROUND],
   'api-keys': ['storage', 'http', ...GROUND],
   policies: ['routing', 'providers', 'api-keys', 'storage', 'http', ...GROUND],
-  webhooks: ['egress', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
+  webhooks: ['egress', 'api-keys', 'queue', 'storage', 'retention', 'http', ...GROUND],
   jobs: [
     'routing',
     'providers',
@@ -28,10 +29,11 @@ const ROOMS = {
     'api-keys',
     'queue',
     'storage',
+    'retention',
     'http',
     ...GROUND,
   ],
-  batches: ['jobs', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
+  batches: ['jobs', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'retention', 'http', ...GROUND],
   gateway: ['jobs', 'policies', 'webhooks', 'api-keys', 'queue', 'storage', 'http', ...GROUND],
 };
 

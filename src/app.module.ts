@@ -8,6 +8,7 @@ import { GatewayModule } from './gateway/gateway.module.js';
 import { HttpModule } from './http/http.module.js';
 import { JobsModule } from './jobs/jobs.module.js';
 import { QueueModule } from './queue/queue.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { SturdyClient } from './storage/clients.js';
 import type { Database } from './storage/database.js';
 import { StorageModule } from './storage/storage.module.js';
@@ -44,6 +45,7 @@ export class AppModule {
           installationId,
           onDeaf: foundations.onDeaf,
         }),
+        RetentionModule.forRoot(config.roles),
         HttpModule,
         ApiKeysModule.forRoot(adminKey),
         AdmissionModule.forRoot(config.roles),

@@ -1,5 +1,6 @@
 /** A listener that hears nothing although messages wait takes a new connection, and says when that does not help. */
 import { randomUUID } from 'node:crypto';
+import type { NetConnectOpts } from 'node:net';
 import { Queue } from 'bullmq';
 import { SturdyClient } from '../src/storage/clients.js';
 import { Listener } from '../src/queue/listener.js';
@@ -25,13 +26,13 @@ beforeEach(async () => {
   heard = [];
   told = [];
   whenRebuilt = () => undefined;
-  const store = new URL(QUEUE_BACKEND === 'redis' ? (process.env['TEST_REDIS_URL'] ?? '') : database.url);
-  proxy = await TcpProxy.start({ host: store.hostname, port: Number(store.port) });
   const installationId = randomUUID();
-  const straight = backendAt(store, installationId);
+  const straight = backendAt(process.env['TEST_REDIS_URL'] ?? '', database.url, installationId);
   queue = new Queue('run-job', { prefix: straight.prefix, connection: straight.connection });
-  store.host = `127.0.0.1:${proxy.port}`;
-  const backend = backendAt(store, installationId);
+  const [target, throughProxy] = QUEUE_BACKEND === 'redis' ? redisBehind() : postgresBehind();
+  proxy = await TcpProxy.start(target);
+  const address = throughProxy(proxy.port);
+  const backend = backendAt(address, address, installationId);
   listener = new Listener(
     'run-job',
     { concurrency: 2, handle: async (id) => void heard.push(id) },
@@ -62,13 +63,41 @@ async function ring(id: string): Promise<void> {
   await queue.add('run-job', { id }, { jobId: `${id}-1`, priority: 1 });
 }
 
-function backendAt(store: URL, installationId: string): QueueBackend {
+function backendAt(redisUrl: string, databaseUrl: string, installationId: string): QueueBackend {
   return chooseBackend({
-    redisUrl: QUEUE_BACKEND === 'redis' ? store.href : null,
-    databaseUrl: store.href,
+    redisUrl: QUEUE_BACKEND === 'redis' ? redisUrl : null,
+    databaseUrl,
     databaseClient: SturdyClient,
     installationId,
   });
+}
+
+/** Where a proxy leads to, and the store's address through it. */
+type Behind = [NetConnectOpts, (port: number) => string];
+
+function redisBehind(): Behind {
+  const { hostname, port } = new URL(process.env['TEST_REDIS_URL'] ?? '');
+  return [{ host: hostname, port: Number(port) }, (proxied) => `redis://127.0.0.1:${proxied}`];
+}
+
+/** The run's PostgreSQL may listen on a socket's file. */
+function postgresBehind(): Behind {
+  const url = new URL(database.url);
+  const [folder, number] = [url.searchParams.get('host'), url.searchParams.get('port')];
+  const target =
+    folder === null
+      ? { host: url.hostname, port: Number(url.port || 5432) }
+      : { path: `${folder}/.s.PGSQL.${number ?? 5432}` };
+  return [
+    target,
+    (proxied) => {
+      const through = new URL(url);
+      through.searchParams.delete('host');
+      through.searchParams.delete('port');
+      through.host = `127.0.0.1:${proxied}`;
+      return through.href;
+    },
+  ];
 }
 
 it('hears what is rung, and leaves a queue alone in which nothing waits', async () => {

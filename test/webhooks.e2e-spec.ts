@@ -10,6 +10,7 @@ import { DEFAULT_PROJECT_ID } from '../src/api-keys/principal.js';
 import { ConfigModule } from '../src/config/config.module.js';
 import { readConfig } from '../src/config/read-config.js';
 import { QueueModule } from '../src/queue/queue.module.js';
+import { RetentionModule } from '../src/retention/retention.module.js';
 import { SturdyClient } from '../src/storage/clients.js';
 import { type Database, installationId, migrate, openDatabase } from '../src/storage/database.js';
 import { newUuid, toPublicId } from '../src/storage/ids.js';
@@ -66,6 +67,7 @@ beforeAll(async () => {
         installationId: await installationId(db),
         onDeaf: () => undefined,
       }),
+      RetentionModule.forRoot({ worker: false }),
       ApiKeysModule.forRoot(KEY),
       WebhooksModule.forRoot({ worker: true }),
     ],
@@ -386,6 +388,7 @@ describe('When things break', () => {
       httpStatus: 200,
       error: null,
       responseText: 'late',
+      carriedResult: false,
     };
     await steps.finishTry(claimed, late, { type: 'succeeded' });
     expect(await steps.beginTry(claimed)).toBeUndefined();

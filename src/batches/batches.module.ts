@@ -6,6 +6,8 @@ import { BatchDrawer } from './batch-drawer.js';
 import { BatchEndings } from './batch-endings.js';
 import { BatchIngest } from './batch-ingest.js';
 import { BatchOutput } from './batch-output.js';
+import { BatchRemover } from './batch-remover.js';
+import { BatchRetentionRepository } from './batch-retention.repository.js';
 import { BatchStepsRepository } from './batch-steps.repository.js';
 import { BatchStreams } from './batch-streams.js';
 import { BatchSweeper } from './batch-sweeper.js';
@@ -14,6 +16,7 @@ import { BatchesProcessor } from './batches.processor.js';
 import { BatchesRepository } from './batches.repository.js';
 import { BatchesService } from './batches.service.js';
 import { DraftsRepository } from './drafts.repository.js';
+import { FileRemover } from './file-remover.js';
 import { FileSweeper } from './file-sweeper.js';
 import { FileTransfers } from './file-transfers.js';
 import { FilesController } from './files.controller.js';
@@ -32,6 +35,9 @@ const WORKER = [
   BatchStepsRepository,
   DraftsRepository,
   FileSweeper,
+  FileRemover,
+  BatchRemover,
+  BatchRetentionRepository,
   LineResolver,
 ];
 

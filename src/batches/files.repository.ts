@@ -1,7 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Selectable, sql, type SqlBool } from 'kysely';
 import type { BlobStoreKind } from '../storage/blob-store.js';
+import { MOST_ROWS } from '../retention/remover.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
+import { firstUuidAt } from '../storage/ids.js';
 import type { FilesTable } from '../storage/batch-tables.js';
 import type { FilePurpose } from './file-terms.js';
 
@@ -132,6 +134,30 @@ export class FilesRepository {
         select id from files where status = 'ready' and expires_at <= now() and not ${IN_USE}
         order by expires_at limit ${limit} for update skip locked)`.execute(this.db);
     return Number(numAffectedRows ?? 0);
+  }
+
+  /**
+   * Deletes, of a project's next files after a uuid, those that were made before a moment; one that a batch still reads waits.
+   * Answers how many, and the uuid of the last one that was looked at; null when all were.
+   */
+  async deleteOld(
+    projectId: string,
+    after: string,
+    before: Date,
+  ): Promise<{ count: number; next: string | null }> {
+    return this.db.transaction().execute(async (trx) => {
+      // A draft's id is older than the file that it becomes, never younger.
+      const { rows } = await sql<{ id: string; isOld: boolean }>`
+        select id, created_at < ${before} as "isOld" from files
+        where project_id = ${projectId} and status = 'ready' and id > ${after} and id < ${firstUuidAt(before.getTime())}
+        order by id limit ${MOST_ROWS} for update skip locked`.execute(trx);
+      const old = rows.filter((row) => row.isOld).map((row) => row.id);
+      // Two statements: the second one sees the batches of those who held a file until we had it.
+      const { numAffectedRows } = await sql`
+        update files set status = 'deleted' where id = any(${old}::uuid[]) and not ${IN_USE}`.execute(trx);
+      const next = rows.length < MOST_ROWS ? null : (rows.at(-1)?.id ?? null);
+      return { count: Number(numAffectedRows ?? 0n), next };
+    });
   }
 
   /**

@@ -38,6 +38,24 @@ export interface AppConfig {
   readonly models: ReadonlyMap<string, ModelFacts>;
   /** Policies of the config file by name, as written there (snake_case); checked by the policies room. */
   readonly policies: ReadonlyMap<string, unknown>;
+  readonly retention: Retention;
+}
+
+/** How long things are kept, in days; null keeps them for ever. */
+export interface RetentionTerms {
+  /** Single jobs, counted from their end. */
+  readonly jobsDays: number | null;
+  /** Batches with their lines, counted from their end. */
+  readonly batchesDays: number | null;
+  /** What webhooks told of anything but jobs. */
+  readonly deliveriesDays: number | null;
+  /** Files, besides the time that each was given. */
+  readonly filesDays: number | null;
+}
+
+/** The terms for all projects, and those of projects, by name, that have their own. */
+export interface Retention extends RetentionTerms {
+  readonly projects: ReadonlyMap<string, RetentionTerms>;
 }
 
 /** Where in which S3-compatible store the bytes of files are, and who we are there. */

@@ -61,6 +61,7 @@ describe('the environment', () => {
       providers: new Map([['sim', { name: 'sim', kind: 'sim', baseUrl: '', apiKeys: [], protect: false }]]),
       models: new Map(),
       policies: new Map(),
+      retention: { jobsDays: 30, batchesDays: 30, deliveriesDays: 30, filesDays: null, projects: new Map() },
     });
   });
 

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
-import type { AppConfig, ModelFacts, ProviderConfig, S3Config } from './config.js';
+import type { AppConfig, ModelFacts, ProviderConfig, Retention, S3Config } from './config.js';
 import { readConfigFile } from './config-file.js';
 import { Environment } from './environment.js';
 import { readModels } from './model-section.js';
 import { readProviders } from './provider-section.js';
+import { readRetention } from './retention-section.js';
 import { Section } from './section.js';
 
 /** What {@link readConfig} answers: a config without problems, or every problem at once. No line holds a secret. */
@@ -37,16 +38,16 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): ConfigReading {
   const settings = readSettings(environment, cwd);
   const file = readFileSections(environment, cwd);
   const problems = [...environment.problems, ...file.problems];
-  const { providers, models, written, warnings } = file;
+  const { providers, models, retention, written, warnings } = file;
   if (problems.length > 0) return { config: null, problems: [...new Set(problems)], warnings, written };
-  const config = { ...settings, providers, models, policies: written.policies };
+  const config = { ...settings, providers, models, retention, policies: written.policies };
   return { config, problems: [], warnings, written };
 }
 
 function readSettings(
   environment: Environment,
   cwd: string,
-): Omit<AppConfig, 'providers' | 'models' | 'policies'> {
+): Omit<AppConfig, 'providers' | 'models' | 'policies' | 'retention'> {
   return {
     port: environment.value('PORT'),
     host: environment.value('HOST'),
@@ -82,6 +83,7 @@ function readS3(environment: Environment): S3Config | null {
 interface FileSections {
   readonly providers: Map<string, ProviderConfig>;
   readonly models: Map<string, ModelFacts>;
+  readonly retention: Retention;
   readonly written: WrittenPolicies;
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
@@ -102,14 +104,15 @@ function readFileSections(environment: Environment, cwd: string): FileSections {
   }
   const warnings: string[] = [];
   const root = Section.open(`${label}: `, content, problems);
-  root.allowOnly(['providers', 'models', 'policies']);
+  root.allowOnly(['providers', 'models', 'policies', 'retention']);
   const providerSection = root.section('providers');
   const providers = readProviders(providerSection, environment, warnings);
   // A provider that is written with a mistake is still known: its models should not be called unknown as well.
   const providerNames = new Set([...providers.keys(), ...providerSection.names()]);
   const models = readModels(root.section('models'), [...providerNames]);
+  const retention = readRetention(root.section('retention'));
   const policySection = root.section('policies');
   const policies = new Map(policySection.names().map((name) => [name, policySection.raw(name)]));
   const written = { place: `${label}: policies`, policies, providerNames };
-  return { providers, models, written, problems, warnings };
+  return { providers, models, retention, written, problems, warnings };
 }

@@ -75,6 +75,8 @@ export const ERROR_CODES = {
   request_timeout: bad(408, 'The request did not arrive in time.'),
   file_in_use: conflict('A batch is still reading the file.'),
   job_not_cancellable: conflict('The job has ended already.'),
+  job_not_ended: conflict('The job has not ended yet.'),
+  job_in_batch: conflict('The job is a line of a batch, and is removed with it.'),
   batch_not_running: conflict('The batch has ended, or is about to: it is too late for this.'),
   batch_not_ended: conflict('The batch has not ended yet.'),
   too_many_endpoints: conflict('The project has as many webhook endpoints as it may.'),

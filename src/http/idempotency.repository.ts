@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
+import { MOST_ROWS } from '../retention/remover.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 
 /** The key of a request that may come twice, and a digest of what it asks. */
@@ -15,6 +16,13 @@ export interface KnownKey {
   /** The uuid of what was made. */
   readonly resourceId: string;
   readonly digest: Buffer;
+}
+
+/** The place behind a key, in the order of their ages. */
+export interface KeyPlace {
+  /** As the database writes it: a Date would lose the microseconds by which keys are told apart. */
+  readonly createdAt: string;
+  readonly key: string;
 }
 
 /** A key is kept this long, or for as long as the job or batch that it made is unfinished. */
@@ -55,6 +63,26 @@ export class IdempotencyRepository {
       const known = await this.keep(trx, projectId, key, resourceId);
       return known ? { known } : { made: await work(trx) };
     });
+  }
+
+  /** Removes those of the next keys after a place that are worn out; answers how many, and the next place, null when all were looked at. */
+  async removeNext(after: KeyPlace): Promise<{ count: number; next: KeyPlace | null }> {
+    const { rows } = await sql<KeyPlace & { looked: number; count: number }>`
+      with seen as materialized (
+        select ctid, created_at, key from idempotency_keys
+        where created_at < now() - make_interval(hours => ${KEPT_HOURS})
+          and (created_at, key) > (${after.createdAt}::timestamptz, ${after.key}::text)
+        order by created_at, key limit ${MOST_ROWS} for update skip locked
+      ), gone as (
+        delete from idempotency_keys k where k.ctid = any(array(select ctid from seen)) and ${WORN_OUT} returning 1
+      )
+      select created_at::text as "createdAt", key, (select count(*)::int from seen) as looked,
+        (select count(*)::int from gone) as count
+      from seen order by seen.created_at desc, key desc limit 1`.execute(this.db);
+    const [last] = rows;
+    if (!last) return { count: 0, next: null };
+    const { createdAt, key, looked, count } = last;
+    return { count, next: looked < MOST_ROWS ? null : { createdAt, key } };
   }
 
   /** Null if the key is new, and stands for this resource now; else what it stands for. */

@@ -15,6 +15,7 @@ import {
   type EndOf,
   type LineRequest,
 } from './batch-results.repository.js';
+import { JobRetentionRepository } from './job-retention.repository.js';
 import { Dispatcher } from './dispatcher.js';
 import {
   BatchTalliesRepository,
@@ -37,6 +38,7 @@ export class BatchJobsService {
     private readonly lines: BatchLinesRepository,
     private readonly results: BatchResultsRepository,
     private readonly tallies: BatchTalliesRepository,
+    private readonly removing: JobRetentionRepository,
     private readonly bell: BatchBell,
     // Only workers dispatch.
     @Optional() private readonly dispatcher: Dispatcher | undefined,
@@ -76,6 +78,21 @@ export class BatchJobsService {
   async drop(batchId: string, signal: AbortSignal): Promise<void> {
     const MOST_AT_ONCE = 2_000;
     while (!signal.aborted && (await this.lines.drop(batchId, MOST_AT_ONCE)) === MOST_AT_ONCE);
+  }
+
+  /** Removes some lines of a batch that has ended; answers how many: none when nothing is left, or others are at them all. */
+  removeLines(batchId: string): Promise<number> {
+    return this.removing.removeLines(batchId);
+  }
+
+  /** Removes how a batch's jobs were let out and counted; they are gone by then. */
+  removeTallies(trx: DatabaseOrTransaction, batchId: string): Promise<void> {
+    return this.tallies.remove(trx, batchId);
+  }
+
+  /** Whether a batch has jobs. */
+  hasLines(trx: DatabaseOrTransaction, batchId: string): Promise<boolean> {
+    return this.lines.exist(trx, batchId);
   }
 
   /** Cancels all that is left of a batch, and stops what runs of it. */

@@ -108,6 +108,12 @@ export class BatchLinesRepository {
     await sql`update batch_runs set is_open = false where batch_id = ${batchId}`.execute(trx);
   }
 
+  /** Whether the batch has jobs. */
+  async exist(trx: DatabaseOrTransaction, batchId: string): Promise<boolean> {
+    const { rows } = await sql`select from jobs where batch_id = ${batchId} limit 1`.execute(trx);
+    return rows.length > 0;
+  }
+
   /** Removes jobs of a batch of which none ever ran; answers how many. */
   async drop(batchId: string, limit: number): Promise<number> {
     const { numAffectedRows } = await sql`

@@ -102,6 +102,12 @@ export interface Progress extends Tally {
 export class BatchTalliesRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
+  /** Removes how a batch's jobs were let out and counted. */
+  async remove(trx: DatabaseOrTransaction, batchId: string): Promise<void> {
+    await sql`delete from batch_runs where batch_id = ${batchId}`.execute(trx);
+    await sql`delete from batch_tallies where batch_id = ${batchId}`.execute(trx);
+  }
+
   /** By the batch's uuid, for each that is asked for; all of one moment, so no job is in two counts or in none. */
   async progress(batchIds: readonly string[]): Promise<Map<string, Progress>> {
     if (batchIds.length === 0) return new Map();

@@ -42,7 +42,7 @@ export class JobResponseDto {
   /** The provider's own HTTP status. */
   status_code: number;
   request_id: string;
-  /** The provider's body, whole: most often an object. */
+  /** The provider's body, whole: most often an object; null once it is forgotten. */
   body: unknown;
 }
 
@@ -119,6 +119,8 @@ export class ListedJobDto {
   retry_of: string | null;
   metadata: Record<string, string>;
   priority: Priority;
+  /** False: its bodies are forgotten once its result is delivered. */
+  store: boolean;
   /** Unix seconds. */
   created_at: number;
   /** Unix seconds; null until a worker has taken it. */
@@ -133,11 +135,22 @@ export class ListedJobDto {
 
 /** A job with all that is known of it. */
 export class JobDto extends ListedJobDto {
-  /** The body as it was submitted. */
-  request: Record<string, unknown>;
+  /** The body as it was submitted; null once it is forgotten. */
+  request: Record<string, unknown> | null;
+  /** The SHA-256 of a request that is forgotten, in hex; else null. */
+  request_sha256: string | null;
   response: JobResponseDto | null;
+  /** The SHA-256 of a response's body that is forgotten, in hex; else null. */
+  response_sha256: string | null;
   /** In the order in which they were made. */
   attempts: AttemptDto[];
+}
+
+/** A job that is deleted. */
+export class DeletedJobDto {
+  id: string;
+  object: 'job';
+  deleted: true;
 }
 
 /** A page of jobs. */

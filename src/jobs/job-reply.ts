@@ -11,7 +11,7 @@ type ListedJob = Pick<ListedJobDto, keyof ListedJobDto>;
 
 /** A job as it goes out: its bodies are the texts that were kept. */
 type JobReply = Omit<JobDto, 'request' | 'response'> & {
-  readonly request: RawJson;
+  readonly request: RawJson | null;
   readonly response: (Omit<JobResponseDto, 'body'> & { readonly body: RawJson | null }) | null;
 };
 
@@ -44,6 +44,7 @@ export function toListedJob(row: JobRow): ListedJob {
     retry_of: row.retry_of === null ? null : toPublicId('job', row.retry_of),
     metadata: row.metadata,
     priority: PRIORITY_NAMES.get(row.priority) ?? 'normal',
+    store: row.store,
     created_at: toSeconds(row.created_at),
     started_at: row.started_at && toSeconds(row.started_at),
     finished_at: row.finished_at && toSeconds(row.finished_at),
@@ -57,7 +58,8 @@ export function toListedJob(row: JobRow): ListedJob {
 export function toJob(row: WholeJobRow, attempts: readonly AttemptRow[]): JobReply {
   return {
     ...toListedJob(row),
-    request: new RawJson(row.request),
+    request: row.request === null ? null : new RawJson(row.request),
+    request_sha256: row.requestSha256,
     response:
       row.response_status === null
         ? null
@@ -66,6 +68,7 @@ export function toJob(row: WholeJobRow, attempts: readonly AttemptRow[]): JobRep
             request_id: row.response_request_id ?? '',
             body: row.response === null ? null : new RawJson(row.response),
           },
+    response_sha256: row.responseSha256,
     attempts: attempts.map(toAttempt),
   };
 }
@@ -83,6 +86,7 @@ export function toAcceptedJob(row: WholeJobRow): JobReply {
     usage: null,
     cost_usd: null,
     response: null,
+    response_sha256: null,
     started_at: null,
     finished_at: null,
     due_at: row.run_at && toSeconds(row.run_at),

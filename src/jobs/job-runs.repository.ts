@@ -211,13 +211,16 @@ export class JobRunsRepository {
     const { jobId } = lease;
     await this.db.transaction().execute(async (trx) => {
       // The job's row first, as everywhere: two orders of locking would meet in a deadlock.
-      const { rows } = await sql<CountedJob>`
-        select ${COUNTED_COLUMNS} from jobs where id = ${jobId} for no key update`.execute(trx);
+      const { rows } = await sql<CountedJob & { isForgotten: boolean }>`
+        select ${COUNTED_COLUMNS}, forgotten_at is not null as "isForgotten" from jobs
+        where id = ${jobId} for no key update`.execute(trx);
+      const [before] = rows;
       await sql`update attempts set outcome = null
         where id = ${finished.id} and outcome in ('interrupted', 'cancelled')`.execute(trx);
-      await finishAttempt(trx, lease, { ...finished, outcome: 'superseded' });
+      // What a provider said of a job whose bodies are forgotten is not written down any more.
+      const told = before?.isForgotten === true ? { message: null, errorBody: null } : {};
+      await finishAttempt(trx, lease, { ...finished, ...told, outcome: 'superseded' });
       await sumUp(trx, [jobId]);
-      const [before] = rows;
       if (before?.batchId && before.isEnded) await recount(trx, before);
     });
   }

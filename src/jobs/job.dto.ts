@@ -1,4 +1,4 @@
-import { IsIn, IsInt, IsObject, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsObject, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
 import { IsMetadata } from '../http/metadata.js';
 import { ENDPOINTS, type Endpoint } from '../providers/adapter.js';
 import { PRIORITIES, type Priority } from '../queue/queues.js';
@@ -28,6 +28,11 @@ export class SubmitJobDto {
   @IsOptional()
   @IsMetadata()
   metadata?: Record<string, string>;
+
+  /** False: once the job has ended and its result is delivered, only the hashes of its bodies are kept. Default true. */
+  @IsOptional()
+  @IsBoolean()
+  store?: boolean;
 
   /** Default `normal`. */
   @IsOptional()

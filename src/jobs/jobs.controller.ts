@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiBody,
@@ -17,7 +17,7 @@ import { preferredWaitSeconds, queriedWaitSeconds } from '../http/wait.js';
 import { toPublicId } from '../storage/ids.js';
 import { SubmitJobDto } from './job.dto.js';
 import { JOB_STATUSES, parseJobFilters } from './job-filters.js';
-import { AttemptListDto, JobDto, JobListDto } from './job-reply.dto.js';
+import { AttemptListDto, DeletedJobDto, JobDto, JobListDto } from './job-reply.dto.js';
 import { toAcceptedJob, toAttempt, toJob, toListedJob } from './job-reply.js';
 import { JobsService, jobUuid } from './jobs.service.js';
 
@@ -117,6 +117,15 @@ export class JobsController {
   async attempts(@Project() projectId: string, @Param('id') id: string) {
     const { attempts } = await this.jobs.get(projectId, jobUuid(id));
     return listReply(attempts.map(toAttempt), false);
+  }
+
+  @Delete(':id')
+  @ApiOperation({ summary: 'Delete a job that has ended, with its attempts and deliveries' })
+  @ApiOkResponse({ type: DeletedJobDto })
+  async delete(@Project() projectId: string, @Param('id') id: string): Promise<DeletedJobDto> {
+    const uuid = jobUuid(id);
+    await this.jobs.delete(projectId, uuid);
+    return { id: toPublicId('job', uuid), object: 'job', deleted: true };
   }
 
   @Post(':id/cancel')

@@ -11,7 +11,11 @@ import { BatchTalliesRepository } from './batch-tallies.repository.js';
 import { Dispatcher } from './dispatcher.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobEndings } from './job-endings.js';
+import { JobForgetter } from './job-forgetter.js';
+import { JobForgettingRepository } from './job-forgetting.repository.js';
 import { JobGates } from './job-gates.js';
+import { JobRemover } from './job-remover.js';
+import { JobRetentionRepository } from './job-retention.repository.js';
 import { JobRunner } from './job-runner.js';
 import { JobRunsRepository } from './job-runs.repository.js';
 import { JobSweeper } from './job-sweeper.js';
@@ -40,6 +44,7 @@ export class JobsModule {
         JobRunsRepository,
         JobSweepsRepository,
         JobDispatchRepository,
+        JobRetentionRepository,
         BatchLinesRepository,
         BatchTalliesRepository,
         BatchResultsRepository,
@@ -49,7 +54,19 @@ export class JobsModule {
         JobWaiter,
         ...(roles.api ? [JobsService, PolicyStatsService, PolicyStatsRepository] : []),
         ...(roles.worker
-          ? [JobsProcessor, JobRunner, RunPreparer, JobGates, JobWaker, LeaseKeeper, Dispatcher, JobSweeper]
+          ? [
+              JobsProcessor,
+              JobRunner,
+              RunPreparer,
+              JobGates,
+              JobWaker,
+              LeaseKeeper,
+              Dispatcher,
+              JobSweeper,
+              JobRemover,
+              JobForgetter,
+              JobForgettingRepository,
+            ]
           : []),
       ],
       exports: [BatchJobsService, PoliciesModule, WebhooksModule],

@@ -23,6 +23,8 @@ export interface NewJob {
   readonly metadata: Record<string, string>;
   readonly webhookUrl: string | null;
   readonly request: string;
+  /** False: its bodies are forgotten once its result is delivered. */
+  readonly store: boolean;
   /** Unix seconds; null runs at once. */
   readonly runAt: number | null;
   /** Counted from the moment at which it may run. */
@@ -37,8 +39,13 @@ export interface AcceptedJob {
 
 /** A job as it is kept, without its bodies. */
 export type JobRow = Awaited<ReturnType<JobsRepository['list']>>[number];
-/** A job with its request and, once it has one, its response, as JSON text. */
-export type WholeJobRow = JobRow & { readonly request: string; readonly response: string | null };
+/** A job with its request and, once it has one, its response, as JSON text; or with the SHA-256, in hex, of those that are forgotten. */
+export type WholeJobRow = JobRow & {
+  readonly request: string | null;
+  readonly response: string | null;
+  readonly requestSha256: string | null;
+  readonly responseSha256: string | null;
+};
 export type AttemptRow = Selectable<AttemptsTable>;
 
 /** What a list of jobs is narrowed by; all given ones must hold. Times are Unix seconds. */
@@ -70,6 +77,7 @@ const COLUMNS = [
   'input_tokens', 'output_tokens', 'total_tokens', 'cached_input_tokens', 'cache_write_tokens',
   'reasoning_tokens', 'cost_micros',
   'created_at', 'started_at', 'finished_at', 'run_at', 'due_at', 'expires_at', 'waiting',
+  'store',
 ] as const; // prettier-ignore
 
 /** The SQL of accepting, showing and cancelling jobs. Every query is bounded by the project. */
@@ -92,10 +100,10 @@ export class JobsRepository {
         select 1 + ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`, priority)}::int as place
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
-          webhook_url, run_at, due_at, waiting, expires_at, rung_at)
+          webhook_url, store, run_at, due_at, waiting, expires_at, rung_at)
         select ${job.id}::uuid, ${job.projectId}::uuid, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
           ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${priority},
-          ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
+          ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${job.store}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
           ${due} + make_interval(secs => ${job.expiresInSeconds}),
           case when ${job.runAt === null}::boolean and place <= ${windowOf(priority)} then now() end
         from source
@@ -106,7 +114,8 @@ export class JobsRepository {
     if (!row) throw new Error('A job was inserted and did not come back');
     const { place, isRung, ...kept } = row;
     const bell = bellOf({ id: job.id, dispatchNo: 1, priority: job.priority, isLine: false, place });
-    return { row: { ...kept, request: job.request, response: null }, bell: isRung ? bell : null };
+    const bodies = { request: job.request, response: null, requestSha256: null, responseSha256: null };
+    return { row: { ...kept, ...bodies }, bell: isRung ? bell : null };
   }
 
   async find(projectId: string, jobId: string): Promise<WholeJobRow | undefined> {
@@ -117,7 +126,12 @@ export class JobsRepository {
         // An equal line's answer is kept once.
         join.on('job_responses.job_id', '=', sql<string>`coalesce(jobs.same_as, jobs.id)`),
       )
-      .select(['job_requests.body as request', 'job_responses.body as response'])
+      .select([
+        bodyOf('job_requests').as('request'),
+        bodyOf('job_responses').as('response'),
+        sql<string | null>`encode(job_requests.sha256, 'hex')`.as('requestSha256'),
+        sql<string | null>`encode(job_responses.sha256, 'hex')`.as('responseSha256'),
+      ])
       .executeTakeFirst();
   }
 
@@ -189,6 +203,12 @@ export class JobsRepository {
         )
     );
   }
+}
+
+/** The text of a body; null once it is forgotten. */
+function bodyOf(table: 'job_requests' | 'job_responses') {
+  const [body, sha256] = [sql.ref(`${table}.body`), sql.ref(`${table}.sha256`)];
+  return sql<string | null>`case when ${sha256} is null then ${body} end`;
 }
 
 /** One SQL condition for each filter that is given. */

@@ -15,6 +15,7 @@ import type { JobBell } from './job-bell.js';
 import { JobEndings } from './job-endings.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobWaiter } from './job-waiter.js';
+import { JobRetentionRepository } from './job-retention.repository.js';
 import {
   type AttemptRow,
   type JobFilters,
@@ -45,6 +46,7 @@ const DEFAULT_EXPIRES_IN_SECONDS = 86_400;
 export class JobsService {
   constructor(
     private readonly jobs: JobsRepository,
+    private readonly removing: JobRetentionRepository,
     private readonly dispatch: JobDispatchRepository,
     private readonly idempotency: IdempotencyService,
     private readonly policies: PoliciesService,
@@ -61,13 +63,13 @@ export class JobsService {
       idempotencyKey === null ? null : { route: 'POST /v1/jobs', key: idempotencyKey, digest: digestOf(dto) };
     // Before anything else is looked at: the first reply comes again even if its policy is gone by now.
     const known = key && (await this.idempotency.known(projectId, key));
-    if (known !== null) return this.replay(projectId, known);
+    if (known !== null) return this.replay(projectId, known, dto);
     const job = await this.toNewJob(projectId, dto);
     const accepted =
       key === null
         ? { made: await this.jobs.accept(job) }
         : await this.idempotency.once(projectId, key, job.id, (trx) => this.jobs.insert(trx, job));
-    if ('knownId' in accepted) return this.replay(projectId, accepted.knownId);
+    if ('knownId' in accepted) return this.replay(projectId, accepted.knownId, dto);
     this.metrics.jobsSubmitted.inc({ endpoint: job.endpoint });
     const { row, bell } = accepted.made;
     // The job is durable: nobody waits for its bell.
@@ -116,8 +118,27 @@ export class JobsService {
     return job;
   }
 
-  private async replay(projectId: string, jobId: string): Promise<Submitted> {
-    return { row: (await this.get(projectId, jobId)).row, isReplay: true };
+  /** Removes a job that has ended, with all that hangs on it. Throws `not_found`, `job_not_ended` and `job_in_batch`. */
+  async delete(projectId: string, jobId: string): Promise<void> {
+    if (await this.removing.removeOne(projectId, jobId)) return;
+    const { row } = await this.get(projectId, jobId);
+    if (row.batch_id !== null) {
+      throw new ApiError(
+        'job_in_batch',
+        'The job is a line of a batch: it can not be deleted alone, and is removed with its batch.',
+      );
+    }
+    throw new ApiError(
+      'job_not_ended',
+      `The job is ${row.status}. Cancel it, or delete it once it has ended.`,
+    );
+  }
+
+  private async replay(projectId: string, jobId: string, dto: SubmitJobDto): Promise<Submitted> {
+    const { row } = await this.get(projectId, jobId);
+    // The same key stands for the same body: it says what is forgotten.
+    const request = row.request ?? JSON.stringify(dto.request);
+    return { row: { ...row, request, requestSha256: null }, isReplay: true };
   }
 
   /** Never throws. */
@@ -144,6 +165,7 @@ export class JobsService {
       metadata: dto.metadata ?? {},
       webhookUrl,
       request: JSON.stringify(dto.request),
+      store: dto.store ?? true,
       runAt: dto.run_at ?? null,
       expiresInSeconds: dto.expires_in ?? DEFAULT_EXPIRES_IN_SECONDS,
     };

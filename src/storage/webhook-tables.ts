@@ -69,6 +69,7 @@ export interface WebhookDeliveriesTable {
   rung_at: Date | null;
   lease_token: Generated<number>;
   lease_until: Date | null;
+  carried_result: Generated<boolean>;
 }
 
 export interface WebhookTriesTable {

@@ -88,6 +88,11 @@ export class MetricsService {
     'Models and keys that are left alone because they fail, or an operator said so.',
     ['provider', 'of'],
   );
+  readonly removed = this.counter(
+    'baton_retention_removed_total',
+    'What was removed because it was too old.',
+    ['kind'],
+  );
   private readonly measures: (() => void)[] = [];
 
   constructor() {

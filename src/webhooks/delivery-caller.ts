@@ -52,7 +52,8 @@ export class DeliveryCaller {
     if (!begun) return null;
     const answer = await this.call(delivery, begun, body, secrets, signal);
     const after = decide(answer, begun, delivery.isSample);
-    await this.steps.finishTry(delivery, finished(answer, begun, after), after);
+    const carriedResult = result?.type === 'inline';
+    await this.steps.finishTry(delivery, { ...finished(answer, begun, after), carriedResult }, after);
     const isDelivered = after.type === 'succeeded';
     this.metrics.webhookTries.inc({ outcome: isDelivered ? 'succeeded' : 'failed' });
     if (after.type === 'failed') {

@@ -108,11 +108,11 @@ export class DeliveryStepsRepository {
     return rows[0] && toClaimed(rows[0]);
   }
 
-  /** What a receiver that asked for results gets of this job's: its answer, or where that is read; null if it has none. */
+  /** What a receiver that asked for results gets of this job's: its answer, or where that is read; null if it has none, or it is forgotten. */
   async resultOf(jobId: string): Promise<InlineResult | null> {
     const { rows } = await sql<{ body: string | null }>`
       select case when octet_length(body) <= ${LONGEST_INLINE} then body end as body
-      from job_responses where job_id = ${jobId}`.execute(this.db);
+      from job_responses where job_id = ${jobId} and sha256 is null`.execute(this.db);
     if (!rows[0]) return null;
     const { body } = rows[0];
     return body === null
@@ -175,6 +175,7 @@ export class DeliveryStepsRepository {
         first_try = first_try + ${isAgain && after.isInterrupted === true ? 1 : 0}::int, last_error = ${error},
         due_at = case when ${isAgain} then now() + ${isAgain ? after.delayMs : 0}::float8 * interval '1 ms' else due_at end,
         finished_at = case when ${isAgain} then null else now() end,
+        carried_result = carried_result or ${after.type === 'succeeded' && ended.carriedResult}::boolean,
         dispatch_no = dispatch_no + 1, rung_at = null
       where id = ${id} and lease_token = ${leaseToken} and lease_until is not null
     `.execute(this.db);

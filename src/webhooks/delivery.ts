@@ -38,6 +38,8 @@ export interface FinishedTry {
   readonly httpStatus: number | null;
   readonly error: string | null;
   readonly responseText: string | null;
+  /** Whether the job's whole result was sent along. */
+  readonly carriedResult: boolean;
 }
 
 /** A delivery with all its tries. */

@@ -11,6 +11,8 @@ import { EndpointHealthRepository } from './endpoint-health.repository.js';
 import { EndpointsController } from './endpoints.controller.js';
 import { EndpointsRepository } from './endpoints.repository.js';
 import { EndpointsService } from './endpoints.service.js';
+import { EventRemover } from './event-remover.js';
+import { EventRetentionRepository } from './event-retention.repository.js';
 import { EventsRepository } from './events.repository.js';
 import { SecretsRepository } from './secrets.repository.js';
 import { SecretsService } from './secrets.service.js';
@@ -40,7 +42,7 @@ export class WebhooksModule {
         EndpointHealth,
         DeliveryCaller,
         DeliveryLeases,
-        ...(worker ? [WebhooksProcessor, DeliverySweeper] : []),
+        ...(worker ? [WebhooksProcessor, DeliverySweeper, EventRemover, EventRetentionRepository] : []),
       ],
       exports: [WebhooksService],
     };

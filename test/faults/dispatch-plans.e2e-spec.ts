@@ -134,6 +134,7 @@ it('no step looks at the backlog: each is done in less than 10 ms of database ti
     priority: 2,
     metadata: {},
     webhookUrl: null,
+    store: true,
     request: '{}',
     runAt: null,
     expiresInSeconds: 60,

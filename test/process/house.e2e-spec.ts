@@ -104,6 +104,7 @@ describe('The import rules', () => {
     ['room-storage', 'src/storage/break.ts', '../queue/queue.module.js'],
     ['room-queue', 'src/queue/break.ts', '../jobs/jobs.service.js'],
     ['room-providers', 'src/providers/break.ts', '../queue/queue.module.js'],
+    ['room-retention', 'src/retention/break.ts', '../jobs/jobs.service.js'],
     ['room-http', 'src/http/break.ts', '../egress/egress.service.js'],
     ['room-admission', 'src/admission/break.ts', '../policies/policies.service.js'],
     ['room-api-keys', 'src/api-keys/break.ts', '../policies/policies.service.js'],

@@ -117,6 +117,16 @@ describe('the description of the API', () => {
     }
   });
 
+  it('says that the bodies of a job may be gone', () => {
+    const { properties } = api.components.schemas['JobDto'] ?? {};
+    for (const field of ['request', 'request_sha256', 'response', 'response_sha256']) {
+      expect([field, JSON.stringify(properties?.[field])]).toEqual([
+        field,
+        expect.stringContaining('"null"'),
+      ]);
+    }
+  });
+
   it('describes each field of a submission', () => {
     const { SubmitJobDto } = api.components.schemas;
     expect(Object.keys(SubmitJobDto?.properties ?? {})).toEqual([
@@ -124,6 +134,7 @@ describe('the description of the API', () => {
       'endpoint',
       'webhook_url',
       'metadata',
+      'store',
       'priority',
       'expires_in',
       'run_at',
@@ -292,7 +303,9 @@ describe('real replies', () => {
       await baton.api.request('POST', `/v1/jobs/${later.id}/cancel`),
       200,
     );
+    expectDescribed('DELETE /v1/jobs/{id}', await baton.api.request('DELETE', `/v1/jobs/${later.id}`), 200);
     const slow = await baton.api.submit({ model: 'sim/slow' });
+    expectDescribed('DELETE /v1/jobs/{id}', await baton.api.request('DELETE', `/v1/jobs/${slow.id}`), 409);
     await baton.api.until(slow.id, (job) => job.attempts.length > 0);
     expectDescribed('GET /v1/jobs/{id}', await baton.api.request('GET', `/v1/jobs/${slow.id}`), 200);
     const list = await baton.api.request('GET', '/v1/jobs');

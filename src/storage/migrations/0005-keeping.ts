@@ -26,5 +26,7 @@ const STATEMENTS = [
   `create index jobs_to_forget on jobs (finished_at)
     where not store and forgotten_at is null and finished_at is not null`,
   `create index idempotency_keys_by_age on idempotency_keys (created_at)`,
-  `create index webhook_events_of_no_job on webhook_events (created_at) where job_id is null`,
+  `create index webhook_events_of_no_job on webhook_events (project_id, created_at) where job_id is null`,
+  // Whether it arrived with the whole result in it: settings of the endpoint may have changed since.
+  `alter table webhook_deliveries add column carried_result boolean not null default false`,
 ];
