@@ -23,6 +23,8 @@ export interface NewJob {
   readonly metadata: Record<string, string>;
   readonly webhookUrl: string | null;
   readonly request: string;
+  /** The request's length in UTF-8. */
+  readonly requestBytes: number;
   /** Unix seconds; null runs at once. */
   readonly runAt: number | null;
   /** Counted from the moment at which it may run. */
@@ -91,11 +93,11 @@ export class JobsRepository {
         select ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`)}::int as place
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
-          webhook_url, run_at, due_at, waiting, expires_at, rung_at)
+          webhook_url, run_at, due_at, waiting, expires_at, request_bytes, rung_at)
         select ${job.id}::uuid, ${job.projectId}::uuid, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
           ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${job.priority}::smallint,
           ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
-          ${due} + make_interval(secs => ${job.expiresInSeconds}),
+          ${due} + make_interval(secs => ${job.expiresInSeconds}), ${job.requestBytes}::int,
           case when ${job.runAt === null}::boolean and place < ${WINDOW} then now() end
         from source
         returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"),

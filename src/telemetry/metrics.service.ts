@@ -78,6 +78,16 @@ export class MetricsService {
     'Models and keys that are left alone because they fail, or an operator said so.',
     ['provider', 'of'],
   );
+  readonly waitingJobs = this.gauge(
+    'baton_waiting_jobs',
+    'Jobs that wait to be run, in the whole database.',
+    [],
+  );
+  readonly waitingBytes = this.gauge(
+    'baton_waiting_bytes',
+    'Bytes of the requests of the jobs that wait.',
+    [],
+  );
   private readonly measures: (() => void)[] = [];
 
   constructor() {
