@@ -2,7 +2,7 @@
  * Storage: Postgres, Baton's memory: pool, transactions, migrations; and the embedded server. It knows no feature:
  * each room keeps its own SQL in its repository.
  */
-import { Kysely, Migrator, PostgresDialect, type Transaction } from 'kysely';
+import { Kysely, Migrator, PostgresDialect, type PostgresPool, type Transaction } from 'kysely';
 import pg from 'pg';
 import * as foundation from './migrations/0001-foundation.js';
 import * as routing from './migrations/0002-routing.js';
@@ -10,6 +10,7 @@ import * as batches from './migrations/0003-batches.js';
 import * as webhooks from './migrations/0004-webhooks.js';
 import * as keeping from './migrations/0005-keeping.js';
 import { PreparedClient } from './clients.js';
+import { ConnectionLine } from './connection-line.js';
 import type { Schema } from './schema.js';
 
 /** The pool through which all SQL goes. */
@@ -32,8 +33,15 @@ const POOL_SIZE = 20;
 /** How long a caller waits for a free connection before the request is turned away. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Opens the pool. Nothing is connected yet; call {@link migrate} before use. `onError` hears of idle connections that break. */
-export function openDatabase(connectionString: string, onError: (error: Error) => void): Database {
+/**
+ * Opens the pool. Nothing is connected yet; call {@link migrate} before use. `onError` hears of idle connections that break;
+ * who waits for a connection stands in `line`.
+ */
+export function openDatabase(
+  connectionString: string,
+  onError: (error: Error) => void,
+  line = new ConnectionLine(),
+): Database {
   const pool = new pg.Pool({
     connectionString,
     max: POOL_SIZE,
@@ -44,7 +52,11 @@ export function openDatabase(connectionString: string, onError: (error: Error) =
     types: { getTypeParser: parserOf as typeof pg.types.getTypeParser },
   });
   pool.on('error', onError);
-  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: inLine(pool, line) }) });
+}
+
+function inLine(pool: pg.Pool, line: ConnectionLine): PostgresPool {
+  return { connect: () => line.wait(() => pool.connect()), end: () => pool.end() };
 }
 
 /** Brings the tables up to date; safe when several processes start at once. Throws when the database is newer than this Baton. */
