@@ -48,32 +48,45 @@ export class Door {
       const bytes = bodyBytesOf(request);
       const reason = this.reasonAgainst(bytes);
       if (reason !== null) return done(this.refusal(reason));
+      this.reserve(reply, bytes);
+      done();
+    });
+    // The body is there: until now its sender was waited for, which must not keep others out.
+    server.addHook('preValidation', (request, reply, done) => {
       // An upload is streamed, and takes as long as its sender does.
-      if (!takesUpload(request)) this.letIn(reply, bytes);
+      if (isAlwaysOpen(request) || takesUpload(request)) return done();
+      if (this.isFull) return done(this.refusal('requests'));
+      this.letIn(reply);
       done();
     });
   }
 
+  private get isFull(): boolean {
+    return this.requests >= this.options.maxRequestsInFlight;
+  }
+
   private reasonAgainst(bytes: number): Reason | null {
-    if (this.requests >= this.options.maxRequestsInFlight) return 'requests';
+    if (this.isFull) return 'requests';
     if (this.bodyBytes + bytes > MOST_BODY_BYTES) return 'bodies';
     return this.options.line.longestWaitMs > LONGEST_LINE_MS ? 'database' : null;
   }
 
-  private letIn(reply: FastifyReply, bytes: number): void {
+  /** Until the end of the request: whoever waits for a job still holds the body that it sent. */
+  private reserve(reply: FastifyReply, bytes: number): void {
+    if (bytes === 0) return;
+    this.bodyBytes += bytes;
+    reply.raw.once('close', () => (this.bodyBytes -= bytes));
+  }
+
+  private letIn(reply: FastifyReply): void {
     let isWorkedOn = true;
     this.requests += 1;
-    this.bodyBytes += bytes;
     const giveBack = (): void => {
       if (isWorkedOn) this.requests -= 1;
       isWorkedOn = false;
     };
     holdPlace(reply, giveBack);
-    reply.raw.once('close', () => {
-      giveBack();
-      // Whoever waits for a job still holds the body that it sent.
-      this.bodyBytes -= bytes;
-    });
+    reply.raw.once('close', giveBack);
   }
 
   private refusal(reason: Reason): ApiError {

@@ -17,9 +17,9 @@ it('knows how long the first in line has waited, and tells of it when he is serv
   line.onServed((seconds) => waits.push(seconds));
   expect(line.longestWaitMs).toBe(0);
   const [first, second] = [pending(), pending()];
-  const one = line.wait(() => first.promise);
+  const one = line.wait(() => first.promise, true);
   await new Promise((resolve) => setTimeout(resolve, 30));
-  const two = line.wait(() => second.promise);
+  const two = line.wait(() => second.promise, true);
   expect(line.longestWaitMs).toBeGreaterThan(25);
   first.give('a');
   expect(await one).toBe('a');
@@ -33,17 +33,17 @@ it('knows how long the first in line has waited, and tells of it when he is serv
 
 it('takes the database for away when nobody was served since the one who failed came, until somebody is', async () => {
   const line = new ConnectionLine();
-  await expect(line.wait(() => Promise.reject(new Error('refused')))).rejects.toThrow('refused');
+  await expect(line.wait(() => Promise.reject(new Error('refused')), true)).rejects.toThrow('refused');
   expect(line.isDatabaseAway).toBe(true);
-  await line.wait(() => Promise.resolve('a'));
+  await line.wait(() => Promise.resolve('a'), true);
   expect(line.isDatabaseAway).toBe(false);
 });
 
 it('takes no database for away in which others were served while one waited too long', async () => {
   const line = new ConnectionLine();
   const slow = pending();
-  const waiting = line.wait(() => slow.promise);
-  await line.wait(() => Promise.resolve('a'));
+  const waiting = line.wait(() => slow.promise, true);
+  await line.wait(() => Promise.resolve('a'), true);
   slow.fail(new Error('timeout'));
   await expect(waiting).rejects.toThrow('timeout');
   expect(line.isDatabaseAway).toBe(false);

@@ -7,7 +7,7 @@ export class ConnectionLine {
   private isLost = false;
   private heard: (seconds: number) => void = () => undefined;
 
-  /** Is told how long each had waited who was given a connection. */
+  /** Is told how long each had waited who was given a connection, be it that one had to be made. */
   onServed(hear: (seconds: number) => void): void {
     this.heard = hear;
   }
@@ -23,11 +23,11 @@ export class ConnectionLine {
     return this.isLost;
   }
 
-  /** Waits in line for what `connect` gives. */
-  async wait<Connection>(connect: () => Promise<Connection>): Promise<Connection> {
+  /** Gives what `connect` gives; until then the caller stands in line, if all connections are taken. */
+  async wait<Connection>(connect: () => Promise<Connection>, isInLine: boolean): Promise<Connection> {
     const place = ++this.count;
     const startMs = performance.now();
-    this.waitingSinceMs.set(place, startMs);
+    if (isInLine) this.waitingSinceMs.set(place, startMs);
     try {
       const connection = await connect();
       this.isLost = false;

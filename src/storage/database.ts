@@ -56,7 +56,9 @@ export function openDatabase(
 }
 
 function inLine(pool: pg.Pool, line: ConnectionLine): PostgresPool {
-  return { connect: () => line.wait(() => pool.connect()), end: () => pool.end() };
+  // Whose connection is just being made does not wait for others.
+  const isFull = () => pool.totalCount >= POOL_SIZE && pool.idleCount === 0;
+  return { connect: () => line.wait(() => pool.connect(), isFull()), end: () => pool.end() };
 }
 
 /** Brings the tables up to date; safe when several processes start at once. Throws when the database is newer than this Baton. */
