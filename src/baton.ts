@@ -10,6 +10,7 @@ import { configureHttp, createHttpAdapter } from './http/http-server.js';
 import { setupOpenApi } from './http/openapi.js';
 import { ReadinessService } from './http/readiness.service.js';
 import { QueueService } from './queue/queue.service.js';
+import { ConnectionLine } from './storage/connection-line.js';
 import { type Database, installationId, migrate, openDatabase } from './storage/database.js';
 import { startEmbeddedPostgres } from './storage/embedded-postgres.js';
 import { loadEncryptionKeys } from './storage/seal.js';
@@ -45,9 +46,9 @@ export async function startBaton(
   try {
     const adminKey = await loadAdminKey(config);
     const databaseUrl = config.databaseUrl ?? (await startEmbedded(config, logger, onHopeless, undo));
-    const db = openDatabase(databaseUrl, (error) =>
-      logger.warn({ err: error }, 'A database connection broke'),
-    );
+    const line = new ConnectionLine();
+    const onBroken = (error: Error) => logger.warn({ err: error }, 'A database connection broke');
+    const db = openDatabase(databaseUrl, onBroken, line);
     undo.push(() => db.destroy());
     await migrate(db);
     const app = await createApp(
@@ -61,6 +62,7 @@ export async function startBaton(
         onDeaf: () =>
           onHopeless('Messages wait, and this worker hears none of them, on a new connection either'),
       },
+      line,
       logger,
     );
     undo.push(() => app.close());
@@ -74,6 +76,7 @@ export async function startBaton(
 
 async function createApp(
   foundations: Parameters<typeof AppModule.forRoot>[0],
+  line: ConnectionLine,
   logger: Logger,
 ): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
@@ -84,7 +87,7 @@ async function createApp(
       abortOnError: false,
     },
   );
-  configureHttp(app);
+  configureHttp(app, { line, maxRequestsInFlight: foundations.config.maxRequestsInFlight });
   if (foundations.config.roles.api) await setupOpenApi(app);
   const readiness = app.get(ReadinessService);
   readiness.register('database', () => ping(foundations.db), { required: true });

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
 import { BatchJobsService, type LineRequest } from '../jobs/batch-jobs.service.js';
+import type { Load } from '../jobs/waiting-load.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
@@ -153,6 +154,15 @@ export class BatchDrawer {
       throw new ApiError(error.code, error.message.replaceAll('request.model', 'model'), { param: 'model' });
     }
   }
+}
+
+/** What the requests of a body come to; those of a file are not counted yet. */
+export function sizeOf({ requests }: CreateBatchDto): Load {
+  const bytes = (requests ?? []).reduce<number>(
+    (sum, each) => sum + Buffer.byteLength(JSON.stringify(each)),
+    0,
+  );
+  return { jobs: requests?.length ?? 0, bytes };
 }
 
 async function* oneByOne(lines: readonly string[]): AsyncGenerator<Buffer> {

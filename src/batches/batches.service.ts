@@ -5,9 +5,10 @@ import { ApiError } from '../http/api-error.js';
 import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
 import { afterUuid, type Paging } from '../http/paging.js';
 import { BatchJobsService, type Progress } from '../jobs/batch-jobs.service.js';
+import { type Load, WaitingLoad } from '../jobs/waiting-load.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
 import type { CreateBatchDto, RetryFailedDto } from './batch.dto.js';
-import { BatchDrawer } from './batch-drawer.js';
+import { BatchDrawer, sizeOf } from './batch-drawer.js';
 import { isEnded } from './batch-reply.js';
 import { BatchesRepository, type BatchRow, type NewBatch, type RejectRow } from './batches.repository.js';
 
@@ -25,6 +26,9 @@ export interface MadeBatch {
   readonly isReplay: boolean;
 }
 
+/** Of lines in a file: they are counted as they are read. */
+const NOT_COUNTED: Load = { jobs: 0, bytes: 0 };
+
 /** What the doors of batches do. */
 @Injectable()
 export class BatchesService {
@@ -34,11 +38,13 @@ export class BatchesService {
     private readonly drawer: BatchDrawer,
     private readonly jobs: BatchJobsService,
     private readonly idempotency: IdempotencyService,
+    private readonly load: WaitingLoad,
   ) {}
 
   /** Makes a batch: when this resolves it is durable, and its input is read next. Throws an ApiError when something about it is wrong. */
   async create(projectId: string, dto: CreateBatchDto, idempotencyKey: string | null): Promise<MadeBatch> {
-    return this.make(projectId, 'POST /v1/batches', dto, idempotencyKey, () =>
+    const load = sizeOf(dto);
+    return this.make(projectId, { route: 'POST /v1/batches', asked: dto, load }, idempotencyKey, () =>
       this.drawer.draw(projectId, dto),
     );
   }
@@ -52,7 +58,7 @@ export class BatchesService {
   ): Promise<MadeBatch> {
     const asked = { batchId, statuses: dto.statuses };
     const route = 'POST /v1/batches/{id}/retry_failed';
-    return this.make(projectId, route, asked, idempotencyKey, async () => {
+    return this.make(projectId, { route, asked, load: NOT_COUNTED }, idempotencyKey, async () => {
       const { row } = await this.get(projectId, batchId);
       if (!isEnded(row.status)) {
         throw new ApiError(
@@ -131,8 +137,7 @@ export class BatchesService {
 
   private async make(
     projectId: string,
-    route: string,
-    asked: unknown,
+    { route, asked, load }: { route: string; asked: unknown; load: Load },
     idempotencyKey: string | null,
     draw: () => Promise<Omit<NewBatch, 'id'>>,
   ): Promise<MadeBatch> {
@@ -140,14 +145,21 @@ export class BatchesService {
     const known = key && (await this.idempotency.known(projectId, key));
     if (known !== null) return this.replay(projectId, known);
     await this.assertRoom(projectId);
-    const batch = { ...(await draw()), id: newUuid() };
-    const made =
-      key === null
-        ? { made: await this.batches.transaction((trx) => this.drawer.insert(trx, batch)) }
-        : await this.idempotency.once(projectId, key, batch.id, (trx) => this.drawer.insert(trx, batch));
-    if ('knownId' in made) return this.replay(projectId, made.knownId);
-    this.jobs.advance(batch.id);
-    return { row: made.made, isReplay: false };
+    const id = newUuid();
+    await this.load.takeForBatch(projectId, id, load);
+    try {
+      const batch = { ...(await draw()), id };
+      const made =
+        key === null
+          ? { made: await this.batches.transaction((trx) => this.drawer.insert(trx, batch)) }
+          : await this.idempotency.once(projectId, key, id, (trx) => this.drawer.insert(trx, batch));
+      if ('knownId' in made) return await this.replay(projectId, made.knownId);
+      this.load.keep(id);
+      this.jobs.advance(id);
+      return { row: made.made, isReplay: false };
+    } finally {
+      this.load.giveBack(id);
+    }
   }
 
   private async replay(projectId: string, batchId: string): Promise<MadeBatch> {

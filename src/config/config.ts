@@ -29,6 +29,14 @@ export interface AppConfig {
   readonly batchMaxLines: number;
   /** How many unfinished batches a project may have at once. */
   readonly batchMaxActive: number;
+  /** How many jobs of one project, and how many bytes of their requests, may wait to be run. */
+  readonly projectMaxWaitingJobs: number;
+  readonly projectMaxWaitingBytes: number;
+  /** The same for all projects together. */
+  readonly maxWaitingJobs: number;
+  readonly maxWaitingBytes: number;
+  /** How many requests one process works on at once; those that only wait or stream are not counted. */
+  readonly maxRequestsInFlight: number;
   /** The S3-compatible store that new files go to; null keeps them in PostgreSQL. */
   readonly s3: S3Config | null;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';

@@ -63,6 +63,11 @@ function readSettings(
     fileMaxBytes: environment.value('FILE_MAX_BYTES'),
     batchMaxLines: environment.value('BATCH_MAX_LINES'),
     batchMaxActive: environment.value('BATCH_MAX_ACTIVE'),
+    projectMaxWaitingJobs: environment.value('PROJECT_MAX_WAITING_JOBS'),
+    projectMaxWaitingBytes: environment.value('PROJECT_MAX_WAITING_BYTES'),
+    maxWaitingJobs: environment.value('MAX_WAITING_JOBS'),
+    maxWaitingBytes: environment.value('MAX_WAITING_BYTES'),
+    maxRequestsInFlight: environment.value('MAX_REQUESTS_IN_FLIGHT'),
     s3: readS3(environment),
     logLevel: environment.value('LOG_LEVEL'),
   };

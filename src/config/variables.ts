@@ -34,6 +34,11 @@ export interface VariableValues {
   FILE_MAX_BYTES: number;
   BATCH_MAX_LINES: number;
   BATCH_MAX_ACTIVE: number;
+  PROJECT_MAX_WAITING_JOBS: number;
+  PROJECT_MAX_WAITING_BYTES: number;
+  MAX_WAITING_JOBS: number;
+  MAX_WAITING_BYTES: number;
+  MAX_REQUESTS_IN_FLIGHT: number;
   S3_BUCKET: string | null;
   S3_ENDPOINT: string | null;
   S3_REGION: string;
@@ -56,6 +61,9 @@ export interface Variable<T> {
 }
 
 const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+const MOST_JOBS = 1_000_000_000;
+const MOST_BYTES = 100 * 1024 * GIB;
 
 /** Every variable that Baton reads, but for the providers' keys: those are in `PROVIDER_PRESETS`. */
 export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValues[Name]> } = {
@@ -154,6 +162,36 @@ export const VARIABLES: { readonly [Name in VariableName]: Variable<VariableValu
     defaultText: '`1000`',
     fallback: 1000,
     parse: wholeNumber(1, 1_000_000),
+  },
+  PROJECT_MAX_WAITING_JOBS: {
+    doc: 'How many jobs of one project may wait to be run; a submission beyond that is refused with 429 `queue_full`.',
+    defaultText: '`1000000`',
+    fallback: 1_000_000,
+    parse: wholeNumber(1, MOST_JOBS),
+  },
+  PROJECT_MAX_WAITING_BYTES: {
+    doc: 'How many bytes the requests of those jobs may have together.',
+    defaultText: '`10737418240` (10 GiB)',
+    fallback: 10 * GIB,
+    parse: wholeNumber(1, MOST_BYTES),
+  },
+  MAX_WAITING_JOBS: {
+    doc: 'How many jobs of all projects may wait to be run; a submission beyond that is refused with 503 `overloaded`.',
+    defaultText: '`2000000`',
+    fallback: 2_000_000,
+    parse: wholeNumber(1, MOST_JOBS),
+  },
+  MAX_WAITING_BYTES: {
+    doc: 'How many bytes the requests of those jobs may have together.',
+    defaultText: '`21474836480` (20 GiB)',
+    fallback: 20 * GIB,
+    parse: wholeNumber(1, MOST_BYTES),
+  },
+  MAX_REQUESTS_IN_FLIGHT: {
+    doc: 'How many requests one process works on at once; one more is refused with 503 `overloaded`. Those that only wait, stream or upload are not counted.',
+    defaultText: '`64`',
+    fallback: 64,
+    parse: wholeNumber(1, 100_000),
   },
   S3_BUCKET: {
     doc: "Bucket of an S3-compatible store that new files' bytes go to. Needs `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.",

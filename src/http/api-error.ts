@@ -101,6 +101,7 @@ export const ERROR_CODES = {
   receiver_unreachable: bad(422, 'The receiver of the test gave no answer.'),
   headers_too_large: bad(431, 'The headers are larger than 16 KiB in all.'),
   rate_limit_exceeded: later(429, 'The key makes more requests than it may.'),
+  queue_full: later(429, 'As many jobs of the project wait, or as many bytes of their requests, as may.'),
   receiver_busy: later(429, 'As many calls to the webhook endpoint are under way as there may be.'),
   too_many_batches: later(429, 'The project has as many unfinished batches as it may.'),
   internal_error: {

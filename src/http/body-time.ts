@@ -36,7 +36,8 @@ export function boundBodies(server: FastifyInstance, timeoutMs: number): void {
   });
 }
 
-function hasBody({ headers }: FastifyRequest): boolean {
+/** Whether a request says that it has a body. */
+export function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 

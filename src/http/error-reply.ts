@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { ApiError } from './api-error.js';
+import { ApiError, type ErrorCode } from './api-error.js';
 import type { RouteList } from './route-list.js';
 import { toApiError } from './to-api-error.js';
 
@@ -49,9 +49,14 @@ export class ErrorReply implements ExceptionFilter {
 
   private log(error: ApiError, request: FastifyRequest): void {
     if (error.status < 500) return;
-    const level = error.code === 'internal_error' ? 'error' : 'warn';
+    const level = LEVELS[error.code] ?? 'warn';
     this.logger[level]({ reqId: request.id, code: error.code, err: error.cause ?? error }, 'request failed');
   }
 }
 
+/** Who is refused for want of room is counted; the log says it once for all of them. */
+const LEVELS: { readonly [Code in ErrorCode]?: 'error' | 'debug' } = {
+  internal_error: 'error',
+  overloaded: 'debug',
+};
 const SHOWN_LETTERS = 100;

@@ -3,6 +3,7 @@ import { Body, Controller, Get, HttpCode, Module, Post, Put } from '@nestjs/comm
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { IsObject, IsOptional, IsString } from 'class-validator';
+import { ConnectionLine } from '../storage/connection-line.js';
 import { createLogger, NestLogger } from '../telemetry/logger.js';
 import { TelemetryModule } from '../telemetry/telemetry.module.js';
 import { ApiError } from './api-error.js';
@@ -73,7 +74,7 @@ beforeAll(async () => {
   app = await NestFactory.create<NestFastifyApplication>(TestModule, createHttpAdapter(logger), {
     logger: new NestLogger(logger),
   });
-  configureHttp(app);
+  configureHttp(app, { line: new ConnectionLine(), maxRequestsInFlight: 64 });
   await setupOpenApi(app);
   await app.listen(0, '127.0.0.1');
   port = Number(new URL(await app.getUrl()).port);

@@ -13,6 +13,7 @@ import { newId } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { ApiError } from './api-error.js';
 import { boundBodies } from './body-time.js';
+import { Door, type DoorOptions } from './door.js';
 import { answerBrokenHttp } from './broken-http.js';
 import { ErrorReply } from './error-reply.js';
 import { JSON_BODY_LIMIT, parseJsonBody } from './json-body.js';
@@ -102,11 +103,12 @@ export function createHttpAdapter(logger: Logger, requestTimeoutMs = REQUEST_TIM
 }
 
 /** Sets up the parts that need the app's services. Before `app.init()` or `app.listen()`, so that every route has them. */
-export function configureHttp(app: NestFastifyApplication): void {
+export function configureHttp(app: NestFastifyApplication, options: DoorOptions): void {
   const adapter = app.getHttpAdapter() as unknown as HttpAdapter;
   app.useGlobalFilters(adapter.errors);
   const server: FastifyInstance = adapter.getInstance();
   refuseWhileStopping(server, app.get(ReadinessService));
+  new Door(options, app.get(MetricsService)).guard(server);
   observeRequests(server, app.get(MetricsService), adapter.rootLogger);
 }
 

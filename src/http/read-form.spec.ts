@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import fc from 'fast-check';
 import type { FastifyRequest } from 'fastify';
+import { ConnectionLine } from '../storage/connection-line.js';
 import { createLogger, NestLogger } from '../telemetry/logger.js';
 import { TelemetryModule } from '../telemetry/telemetry.module.js';
 import { ApiError } from './api-error.js';
@@ -79,7 +80,7 @@ beforeAll(async () => {
   app = await NestFactory.create<NestFastifyApplication>(TestModule, createHttpAdapter(logger, TIMEOUT_MS), {
     logger: new NestLogger(logger),
   });
-  configureHttp(app);
+  configureHttp(app, { line: new ConnectionLine(), maxRequestsInFlight: 64 });
   await app.listen(0, '127.0.0.1');
   port = Number(new URL(await app.getUrl()).port);
 });

@@ -3,6 +3,7 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { ApiError } from './api-error.js';
+import { onlyWaits } from './request-place.js';
 
 /** Knows when the uploads and downloads that are under way must end because this process does. */
 @Injectable()
@@ -17,7 +18,9 @@ export class TransfersService implements OnModuleDestroy {
   }
 
   /** Has a long reply cut off when this process must end; also one that is all sent, and that a slow client still takes in. */
-  bound({ raw }: FastifyReply): void {
+  bound(reply: FastifyReply): void {
+    const { raw } = reply;
+    onlyWaits(reply);
     const cut = (): void => void raw.destroy();
     this.cut.addEventListener('abort', cut);
     raw.once('close', () => this.cut.removeEventListener('abort', cut));

@@ -56,9 +56,10 @@ export class BatchLinesRepository {
         ) as t (id, line, custom_id, model, policy_name, policy_version, chain_id, body)
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
-          batch_id, custom_id, line, expires_at)
+          batch_id, custom_id, line, expires_at, request_bytes)
         select id, ${of.projectId}::uuid, ${of.endpoint}, model, policy_name, policy_version, chain_id,
-          ${of.priority}::smallint, '{}', ${of.batchId}::uuid, custom_id, line, ${of.expiresAt}::timestamptz
+          ${of.priority}::smallint, '{}', ${of.batchId}::uuid, custom_id, line, ${of.expiresAt}::timestamptz,
+          octet_length(body)
         from lines
       )
       insert into job_requests (job_id, project_id, body) select id, ${of.projectId}::uuid, body from lines

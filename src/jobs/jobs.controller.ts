@@ -12,6 +12,7 @@ import type { FastifyReply } from 'fastify';
 import { Project } from '../api-keys/principal.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import { listReply, parsePaging } from '../http/paging.js';
+import { onlyWaits } from '../http/request-place.js';
 import { checked } from '../http/validation.js';
 import { preferredWaitSeconds, queriedWaitSeconds } from '../http/wait.js';
 import { toPublicId } from '../storage/ids.js';
@@ -60,6 +61,7 @@ export class JobsController {
     if (isReplay) reply.header('idempotent-replayed', 'true');
     if (waitSeconds === null) return toAcceptedJob(row);
     reply.header('preference-applied', `wait=${waitSeconds}`);
+    onlyWaits(reply);
     const job = await this.jobs.wait(projectId, row.id, waitSeconds, goneSignal(reply));
     if (job.row.finished_at !== null) reply.status(200);
     return toJob(job.row, job.attempts);
@@ -102,12 +104,9 @@ export class JobsController {
     @Query('wait') wait: unknown,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const { row, attempts } = await this.jobs.wait(
-      projectId,
-      jobUuid(id),
-      queriedWaitSeconds(wait) ?? 0,
-      goneSignal(reply),
-    );
+    const waitSeconds = queriedWaitSeconds(wait) ?? 0;
+    if (waitSeconds > 0) onlyWaits(reply);
+    const { row, attempts } = await this.jobs.wait(projectId, jobUuid(id), waitSeconds, goneSignal(reply));
     return toJob(row, attempts);
   }
 

@@ -31,6 +31,8 @@ import { LeaseKeeper } from './lease-keeper.js';
 import { PolicyStatsController } from './policy-stats.controller.js';
 import { PolicyStatsRepository } from './policy-stats.repository.js';
 import { PolicyStatsService } from './policy-stats.service.js';
+import { WaitingLoad } from './waiting-load.js';
+import { WaitingLoadRepository } from './waiting-load.repository.js';
 
 @Module({})
 export class JobsModule {
@@ -52,7 +54,9 @@ export class JobsModule {
         BatchJobsService,
         JobEndings,
         JobWaiter,
-        ...(roles.api ? [JobsService, PolicyStatsService, PolicyStatsRepository] : []),
+        ...(roles.api
+          ? [JobsService, PolicyStatsService, PolicyStatsRepository, WaitingLoad, WaitingLoadRepository]
+          : []),
         ...(roles.worker
           ? [
               JobsProcessor,
@@ -69,7 +73,7 @@ export class JobsModule {
             ]
           : []),
       ],
-      exports: [BatchJobsService, PoliciesModule, WebhooksModule],
+      exports: [BatchJobsService, ...(roles.api ? [WaitingLoad] : []), PoliciesModule, WebhooksModule],
     };
   }
 }

@@ -25,6 +25,8 @@ export interface NewJob {
   readonly request: string;
   /** False: its bodies are forgotten once its result is delivered. */
   readonly store: boolean;
+  /** The request's length in UTF-8. */
+  readonly requestBytes: number;
   /** Unix seconds; null runs at once. */
   readonly runAt: number | null;
   /** Counted from the moment at which it may run. */
@@ -100,11 +102,11 @@ export class JobsRepository {
         select 1 + ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`, priority)}::int as place
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
-          webhook_url, store, run_at, due_at, waiting, expires_at, rung_at)
+          webhook_url, store, run_at, due_at, waiting, expires_at, request_bytes, rung_at)
         select ${job.id}::uuid, ${job.projectId}::uuid, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
           ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${priority},
           ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${job.store}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
-          ${due} + make_interval(secs => ${job.expiresInSeconds}),
+          ${due} + make_interval(secs => ${job.expiresInSeconds}), ${job.requestBytes}::int,
           case when ${job.runAt === null}::boolean and place <= ${windowOf(priority)} then now() end
         from source
         returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"),

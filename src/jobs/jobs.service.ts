@@ -1,7 +1,7 @@
 /** Jobs: takes a job durably, runs it down its chain, shows it and its attempts. Nothing accepted is ever lost. */
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
-import { digestOf, IdempotencyService } from '../http/idempotency.service.js';
+import { digestOf, type IdempotencyKey, IdempotencyService, type Once } from '../http/idempotency.service.js';
 import { afterUuid, type Paging } from '../http/paging.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
@@ -10,6 +10,7 @@ import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
 import { chainNames } from './chain-names.js';
+import { WaitingLoad } from './waiting-load.js';
 import type { SubmitJobDto } from './job.dto.js';
 import type { JobBell } from './job-bell.js';
 import { JobEndings } from './job-endings.js';
@@ -17,6 +18,7 @@ import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import { JobRetentionRepository } from './job-retention.repository.js';
 import {
+  type AcceptedJob,
   type AttemptRow,
   type JobFilters,
   type JobRow,
@@ -54,6 +56,7 @@ export class JobsService {
     private readonly queue: QueueService,
     private readonly endings: JobEndings,
     private readonly waiter: JobWaiter,
+    private readonly load: WaitingLoad,
     private readonly metrics: MetricsService,
   ) {}
 
@@ -65,10 +68,8 @@ export class JobsService {
     const known = key && (await this.idempotency.known(projectId, key));
     if (known !== null) return this.replay(projectId, known, dto);
     const job = await this.toNewJob(projectId, dto);
-    const accepted =
-      key === null
-        ? { made: await this.jobs.accept(job) }
-        : await this.idempotency.once(projectId, key, job.id, (trx) => this.jobs.insert(trx, job));
+    await this.load.take(projectId, job.id, job.requestBytes);
+    const accepted = await this.accept(job, key);
     if ('knownId' in accepted) return this.replay(projectId, accepted.knownId, dto);
     this.metrics.jobsSubmitted.inc({ endpoint: job.endpoint });
     const { row, bell } = accepted.made;
@@ -134,6 +135,20 @@ export class JobsService {
     );
   }
 
+  /** Accepts the job in the room that it was given. */
+  private async accept(job: NewJob, key: IdempotencyKey | null): Promise<Once<AcceptedJob>> {
+    try {
+      const accepted =
+        key === null
+          ? { made: await this.jobs.accept(job) }
+          : await this.idempotency.once(job.projectId, key, job.id, (trx) => this.jobs.insert(trx, job));
+      if ('made' in accepted) this.load.keep(job.id);
+      return accepted;
+    } finally {
+      this.load.giveBack(job.id);
+    }
+  }
+
   private async replay(projectId: string, jobId: string, dto: SubmitJobDto): Promise<Submitted> {
     const { row } = await this.get(projectId, jobId);
     // The same key stands for the same body: it says what is forgotten.
@@ -154,6 +169,7 @@ export class JobsService {
     const webhookUrl = dto.webhook_url ?? null;
     if (webhookUrl !== null) await this.webhooks.checkUrl(webhookUrl);
     const resolved = await this.policies.resolve(projectId, model, models);
+    const request = JSON.stringify(dto.request);
     return {
       id: newUuid(),
       projectId,
@@ -164,7 +180,8 @@ export class JobsService {
       priority: PRIORITIES[dto.priority ?? 'normal'],
       metadata: dto.metadata ?? {},
       webhookUrl,
-      request: JSON.stringify(dto.request),
+      request,
+      requestBytes: Buffer.byteLength(request),
       store: dto.store ?? true,
       runAt: dto.run_at ?? null,
       expiresInSeconds: dto.expires_in ?? DEFAULT_EXPIRES_IN_SECONDS,

@@ -2,7 +2,7 @@
  * Storage: Postgres, Baton's memory: pool, transactions, migrations; and the embedded server. It knows no feature:
  * each room keeps its own SQL in its repository.
  */
-import { Kysely, Migrator, PostgresDialect, type Transaction } from 'kysely';
+import { Kysely, Migrator, PostgresDialect, type PostgresPool, type Transaction } from 'kysely';
 import pg from 'pg';
 import * as foundation from './migrations/0001-foundation.js';
 import * as routing from './migrations/0002-routing.js';
@@ -10,6 +10,7 @@ import * as batches from './migrations/0003-batches.js';
 import * as webhooks from './migrations/0004-webhooks.js';
 import * as keeping from './migrations/0005-keeping.js';
 import { PreparedClient } from './clients.js';
+import { ConnectionLine } from './connection-line.js';
 import type { Schema } from './schema.js';
 
 /** The pool through which all SQL goes. */
@@ -35,8 +36,15 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** A transaction that does nothing for so long has lost its process. */
 const LONGEST_PAUSE_MS = 20_000;
 
-/** Opens the pool. Nothing is connected yet; call {@link migrate} before use. `onError` hears of idle connections that break. */
-export function openDatabase(connectionString: string, onError: (error: Error) => void): Database {
+/**
+ * Opens the pool. Nothing is connected yet; call {@link migrate} before use. `onError` hears of idle connections that break;
+ * who waits for a connection stands in `line`.
+ */
+export function openDatabase(
+  connectionString: string,
+  onError: (error: Error) => void,
+  line = new ConnectionLine(),
+): Database {
   const pool = new pg.Pool({
     connectionString,
     max: POOL_SIZE,
@@ -51,7 +59,13 @@ export function openDatabase(connectionString: string, onError: (error: Error) =
     // What a process that is gone had begun must not hold up others until the network notices.
     client.query(`set idle_in_transaction_session_timeout = ${LONGEST_PAUSE_MS}`).catch(() => undefined);
   });
-  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: inLine(pool, line) }) });
+}
+
+function inLine(pool: pg.Pool, line: ConnectionLine): PostgresPool {
+  // Whose connection is just being made does not wait for others.
+  const isFull = () => pool.totalCount >= POOL_SIZE && pool.idleCount === 0;
+  return { connect: () => line.wait(() => pool.connect(), isFull()), end: () => pool.end() };
 }
 
 /** Brings the tables up to date; safe when several processes start at once. Throws when the database is newer than this Baton. */

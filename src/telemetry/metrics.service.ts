@@ -93,6 +93,38 @@ export class MetricsService {
     'What was removed because it was too old.',
     ['kind'],
   );
+  /** `reason` is `requests`, `bodies` or `database`. */
+  readonly requestsRefused = this.counter(
+    'baton_requests_refused_total',
+    'Requests refused at the door because there was too much to do.',
+    ['reason'],
+  );
+  readonly requestsInFlight = this.gauge(
+    'baton_requests_in_flight',
+    'Requests that are worked on, without those that only wait, stream or upload.',
+    [],
+  );
+  readonly poolWait = this.histogram(
+    'baton_pg_pool_wait_seconds',
+    'How long statements waited for a connection to the database.',
+    [],
+    HTTP_BUCKETS_S,
+  );
+  readonly loopLag = this.gauge(
+    'baton_event_loop_lag_seconds',
+    'By how much the event loop was late, at its 99th percentile of ten seconds.',
+    [],
+  );
+  readonly waitingJobs = this.gauge(
+    'baton_waiting_jobs',
+    'Jobs that wait to be run, in the whole database.',
+    [],
+  );
+  readonly waitingBytes = this.gauge(
+    'baton_waiting_bytes',
+    'Bytes of the requests of the jobs that wait.',
+    [],
+  );
   private readonly measures: (() => void)[] = [];
 
   constructor() {

@@ -136,6 +136,7 @@ it('no step looks at the backlog: each is done in less than 10 ms of database ti
     webhookUrl: null,
     store: true,
     request: '{}',
+    requestBytes: 2,
     runAt: null,
     expiresInSeconds: 60,
   };

@@ -63,6 +63,8 @@ it(`F1: a worker that is killed in the middle of its calls leaves nothing undone
   expect(recoveries.length).toBeGreaterThan(KILLS);
   expect(p99).toBeLessThanOrEqual(RECOVERY_MS);
   // One that was hit three times is given up, which several kills of the same job's workers can bring about.
-  const rows = await world.query(`select id from jobs where status = 'failed' and error_code <> 'worker_crash_loop'`);
+  const rows = await world.query(
+    `select id from jobs where status = 'failed' and error_code <> 'worker_crash_loop'`,
+  );
   expect(rows).toEqual([]);
 });

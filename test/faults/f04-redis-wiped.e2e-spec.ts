@@ -37,5 +37,9 @@ it(`F4: wiped while ${WAITING} jobs wait and ${RUNNING} run, it loses none, and 
   console.info(`F4: all called ${calledMs} ms after the wipe, all ended after ${Date.now() - wipedMs} ms`);
   expect(calledMs).toBeLessThanOrEqual(30_000);
   const figures = await world.check();
-  expect(figures).toMatchObject({ accepted: WAITING + RUNNING, calls: WAITING + RUNNING, completed: WAITING + RUNNING });
+  expect(figures).toMatchObject({
+    accepted: WAITING + RUNNING,
+    calls: WAITING + RUNNING,
+    completed: WAITING + RUNNING,
+  });
 });

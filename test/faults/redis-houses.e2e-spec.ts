@@ -72,7 +72,8 @@ async function untilCompleted(api: BatonClient, ids: readonly string[], withinMs
     const jobs = await Promise.all(open.slice(0, 50).map((id) => api.job(id)));
     const ended = new Set(jobs.filter((job) => job.status === 'completed').map((job) => job.id));
     open = open.filter((id) => !ended.has(id));
-    if (Date.now() > endMs) throw new Error(`${open.length} of ${ids.length} jobs are not completed: ${open[0]}`);
+    if (Date.now() > endMs)
+      throw new Error(`${open.length} of ${ids.length} jobs are not completed: ${open[0]}`);
     if (ended.size === 0) await delay(50);
   }
 }
