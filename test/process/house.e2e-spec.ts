@@ -70,8 +70,7 @@ describe('The import rules', () => {
       "import 'fast-check';\nimport './next-action.js';\nimport '../../test/support/upstream.js';",
     'src/egress/egress.service.ts': "import 'undici';\nimport 'node:net';\nimport '../telemetry/log.js';",
     'src/storage/database.ts': "import 'kysely';\nimport 'pg';\nimport '../telemetry/log.js';",
-    'src/queue/queue.module.ts':
-      "import 'bullmq';\nimport 'ioredis';\nimport '@nestjs/bullmq';\nimport '../telemetry/log.js';",
+    'src/queue/queue.module.ts': "import 'bullmq';\nimport 'ioredis';\nimport '../telemetry/log.js';",
     'src/providers/providers.module.ts':
       "import '../egress/egress.service.js';\nimport '../routing/failure.js';",
     'src/http/api-error.ts': "import '../storage/database.js';\nimport '../queue/queue.module.js';",
@@ -86,7 +85,7 @@ describe('The import rules', () => {
       "import './jobs.controller.js';\nimport './jobs.processor.js';\nimport './jobs.repository.js';",
     'src/jobs/jobs.controller.ts': "import './jobs.service.js';\nimport '../api-keys/api-key.guard.js';",
     'src/jobs/jobs.processor.ts':
-      "import '@nestjs/bullmq';\nimport './jobs.service.js';\nimport '../routing/next-action.js';",
+      "import '../queue/queue.module.js';\nimport './jobs.service.js';\nimport '../routing/next-action.js';",
     'src/jobs/jobs.service.ts':
       "import '../admission/admission.service.js';\nimport '../policies/policies.service.js';\nimport '../webhooks/webhooks.service.js';",
     'src/jobs/jobs.repository.ts': "import 'kysely';\nimport '../storage/database.js';",
@@ -123,9 +122,9 @@ describe('The import rules', () => {
     ['no-foreign-insides', 'src/gateway/break-repository.ts', '../jobs/jobs.repository.js'],
     ['no-foreign-insides', 'src/gateway/break.module.ts', '../jobs/jobs.controller.js'],
     ['controllers-and-processors-are-ends', 'src/jobs/break-end.service.ts', './jobs.processor.js'],
-    ['queue-packages-stay-in-queue-and-processors', 'src/jobs/break-bullmq.ts', 'bullmq'],
-    ['queue-packages-stay-in-queue-and-processors', 'src/jobs/break-nest.service.ts', '@nestjs/bullmq'],
-    ['queue-packages-stay-in-queue-and-processors', 'src/storage/break-ioredis.ts', 'ioredis'],
+    ['queue-packages-stay-in-queue', 'src/jobs/break-bullmq.ts', 'bullmq'],
+    ['queue-packages-stay-in-queue', 'src/jobs/break.processor.ts', 'bullmq'],
+    ['queue-packages-stay-in-queue', 'src/storage/break-ioredis.ts', 'ioredis'],
     ['sql-stays-in-storage-and-repositories', 'src/jobs/break-kysely.service.ts', 'kysely'],
     ['sql-stays-in-storage-and-repositories', 'src/queue/break-pg.ts', 'pg'],
     ['undici-stays-in-egress', 'src/providers/break-undici.ts', 'undici'],
