@@ -115,6 +115,21 @@ it('high runs before normal, and normal before low', async () => {
   expect(lowBeforeHigh).toBeLessThan(50);
 });
 
+it('low still moves while there is more of high than can be done', async () => {
+  upstream.script('endless', after(20, answer('high')));
+  upstream.script('patient', after(20, answer('low')));
+  const high = await batches.create({ requests: chats(1_500, 'up/endless'), priority: 'high' });
+  await batches.until(high.id, begun);
+  const low = await batches.run({ requests: chats(40, 'up/patient'), priority: 'low' }, 120_000);
+  expect(low.request_counts.completed).toBe(40);
+  const { completed, total } = (await batches.get(high.id)).request_counts;
+  expect(total - completed).toBeGreaterThan(200);
+  // By its share: for each of low there were several of high.
+  expect(completed).toBeGreaterThan(120);
+  await batches.post(`${high.id}/cancel`);
+  await batches.ended(high.id);
+});
+
 it('a line whose wait is over goes before those that have not begun', async () => {
   upstream.script(
     'busy',

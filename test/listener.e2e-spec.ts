@@ -1,12 +1,12 @@
 /** A listener that hears nothing although messages wait takes a new connection, and says when that does not help. */
 import { randomUUID } from 'node:crypto';
-import type { NetConnectOpts } from 'node:net';
 import { Queue } from 'bullmq';
 import { SturdyClient } from '../src/storage/clients.js';
 import { Listener } from '../src/queue/listener.js';
 import { chooseBackend, type QueueBackend } from '../src/queue/queue-backend.js';
 import { eventually } from './support/embedded-postgres-owner.js';
-import { TcpProxy } from './support/tcp-proxy.js';
+import { postgresBehindProxy, redisBehindProxy } from './support/behind-proxy.js';
+import type { TcpProxy } from './support/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 
 declare const QUEUE_BACKEND: 'redis' | 'postgres';
@@ -27,12 +27,13 @@ beforeEach(async () => {
   told = [];
   whenRebuilt = () => undefined;
   const installationId = randomUUID();
-  const straight = backendAt(process.env['TEST_REDIS_URL'] ?? '', database.url, installationId);
+  const redisUrl = process.env['TEST_REDIS_URL'] ?? '';
+  const straight = backendAt(redisUrl, database.url, installationId);
   queue = new Queue('run-job', { prefix: straight.prefix, connection: straight.connection });
-  const [target, throughProxy] = QUEUE_BACKEND === 'redis' ? redisBehind() : postgresBehind();
-  proxy = await TcpProxy.start(target);
-  const address = throughProxy(proxy.port);
-  const backend = backendAt(address, address, installationId);
+  const behind = QUEUE_BACKEND === 'redis' ? redisBehindProxy(redisUrl) : postgresBehindProxy(database.url);
+  const { url, ...proxied } = await behind;
+  proxy = proxied.proxy;
+  const backend = backendAt(url, url, installationId);
   listener = new Listener(
     'run-job',
     { concurrency: 2, handle: async (id) => void heard.push(id) },
@@ -70,34 +71,6 @@ function backendAt(redisUrl: string, databaseUrl: string, installationId: string
     databaseClient: SturdyClient,
     installationId,
   });
-}
-
-/** Where a proxy leads to, and the store's address through it. */
-type Behind = [NetConnectOpts, (port: number) => string];
-
-function redisBehind(): Behind {
-  const { hostname, port } = new URL(process.env['TEST_REDIS_URL'] ?? '');
-  return [{ host: hostname, port: Number(port) }, (proxied) => `redis://127.0.0.1:${proxied}`];
-}
-
-/** The run's PostgreSQL may listen on a socket's file. */
-function postgresBehind(): Behind {
-  const url = new URL(database.url);
-  const [folder, number] = [url.searchParams.get('host'), url.searchParams.get('port')];
-  const target =
-    folder === null
-      ? { host: url.hostname, port: Number(url.port || 5432) }
-      : { path: `${folder}/.s.PGSQL.${number ?? 5432}` };
-  return [
-    target,
-    (proxied) => {
-      const through = new URL(url);
-      through.searchParams.delete('host');
-      through.searchParams.delete('port');
-      through.host = `127.0.0.1:${proxied}`;
-      return through.href;
-    },
-  ];
 }
 
 it('hears what is rung, and leaves a queue alone in which nothing waits', async () => {
