@@ -58,11 +58,13 @@ it(`F1: a worker that is killed in the middle of its calls leaves nothing undone
   const recoveries = await recoveriesMs(killedAtMs);
   const p99 = recoveries[Math.ceil(recoveries.length * 0.99) - 1];
   console.info(
-    `F1: ${KILLS} kills, ${JSON.stringify(figures)}; recovered within ${p99} ms (99 of 100), ${recoveries.at(-1)} ms at most`,
+    `of F1: ${KILLS} kills, ${JSON.stringify(figures)}; recovered within ${p99} ms (99 of 100), ${recoveries.at(-1)} ms at most`,
   );
   expect(recoveries.length).toBeGreaterThan(KILLS);
   expect(p99).toBeLessThanOrEqual(RECOVERY_MS);
   // One that was hit three times is given up, which several kills of the same job's workers can bring about.
-  const rows = await world.query(`select id from jobs where status = 'failed' and error_code <> 'worker_crash_loop'`);
+  const rows = await world.query(
+    `select id from jobs where status = 'failed' and error_code <> 'worker_crash_loop'`,
+  );
   expect(rows).toEqual([]);
 });

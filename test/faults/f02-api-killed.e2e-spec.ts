@@ -87,5 +87,5 @@ it(`F2: killed at any moment under load, each key has one job, and no 202 is wit
   const figures = await world.check();
   // A client that comes back until it is heard leaves no job that nobody knows of.
   expect(figures.unheard).toBe(0);
-  console.info(`F2: ${KILLS} kills, ${JSON.stringify(figures)}`);
+  console.info(`of F2: ${KILLS} kills, ${JSON.stringify(figures)}`);
 });

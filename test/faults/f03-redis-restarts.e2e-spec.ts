@@ -47,28 +47,31 @@ const WAYS = [
   ['stopped', false],
 ] as const;
 
-it.each(WAYS)('F3: %s while jobs come in, with its file (%s), Redis is missed by nobody', async (way, appendonly) => {
-  const name = `${way}-${appendonly}`;
-  await world.redis.kill();
-  await world.startRedis({ directory: appendonly ? directory : await newFolder(), appendonly });
-  await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);
-  const usual = await submitTimes(`usual-${name}`);
+it.each(WAYS)(
+  'F3: %s while jobs come in, with its file (%s), Redis is missed by nobody',
+  async (way, appendonly) => {
+    const name = `${way}-${appendonly}`;
+    await world.redis.kill();
+    await world.startRedis({ directory: appendonly ? directory : await newFolder(), appendonly });
+    await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);
+    const usual = await submitTimes(`usual-${name}`);
 
-  await (way === 'killed' ? world.redis.kill() : world.redis.stop());
-  const missed = await submitTimes(name);
-  expect(await readiness(api)).toEqual([200, 'degraded']);
-  expect(await readiness(worker)).toEqual([503, 'unavailable']);
-  await delay(1_000);
-  await world.startRedis({ directory: appendonly ? directory : await newFolder(), appendonly });
-  const backMs = Date.now();
-  await world.allEnded(30_000);
+    await (way === 'killed' ? world.redis.kill() : world.redis.stop());
+    const missed = await submitTimes(name);
+    expect(await readiness(api)).toEqual([200, 'degraded']);
+    expect(await readiness(worker)).toEqual([503, 'unavailable']);
+    await delay(1_000);
+    await world.startRedis({ directory: appendonly ? directory : await newFolder(), appendonly });
+    const backMs = Date.now();
+    await world.allEnded(30_000);
 
-  console.info(
-    `F3 ${name}: ${SUBMISSIONS} accepted without Redis, ${quantile(missed, 0.99).toFixed(0)} ms each ` +
-      `(with it ${quantile(usual, 0.99).toFixed(0)}), drained ${Date.now() - backMs} ms after its return`,
-  );
-  expect(p99Beyond(missed, usual, 20)).toBeLessThanOrEqual(100);
-  await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);
-  expect(await readiness(api)).toEqual([200, 'ok']);
-  await world.check();
-});
+    console.info(
+      `of F3 ${name}: ${SUBMISSIONS} accepted without Redis, ${quantile(missed, 0.99).toFixed(0)} ms each ` +
+        `(with it ${quantile(usual, 0.99).toFixed(0)}), drained ${Date.now() - backMs} ms after its return`,
+    );
+    expect(p99Beyond(missed, usual, 20)).toBeLessThanOrEqual(100);
+    await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);
+    expect(await readiness(api)).toEqual([200, 'ok']);
+    await world.check();
+  },
+);

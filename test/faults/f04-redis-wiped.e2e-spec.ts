@@ -33,8 +33,12 @@ it(`F4: wiped while ${WAITING} jobs wait and ${RUNNING} run, it loses none, and 
   await until('all are called', () => world.upstream.calls().length >= WAITING + RUNNING, 60_000);
   const calledMs = Date.now() - wipedMs;
   await world.allEnded(60_000);
-  console.info(`F4: all called ${calledMs} ms after the wipe, all ended after ${Date.now() - wipedMs} ms`);
+  console.info(`of F4: all called ${calledMs} ms after the wipe, all ended after ${Date.now() - wipedMs} ms`);
   expect(calledMs).toBeLessThanOrEqual(30_000);
   const figures = await world.check();
-  expect(figures).toMatchObject({ accepted: WAITING + RUNNING, calls: WAITING + RUNNING, completed: WAITING + RUNNING });
+  expect(figures).toMatchObject({
+    accepted: WAITING + RUNNING,
+    calls: WAITING + RUNNING,
+    completed: WAITING + RUNNING,
+  });
 });
