@@ -8,6 +8,7 @@ import { orderSteps } from '../routing/order.js';
 import { stepAt } from '../routing/situation.js';
 import type { Plan, StepFacts, StepOrder } from '../routing/plan.js';
 import type { LedgerAttempt } from './attempts.repository.js';
+import { ClockWatch } from './clock-watch.js';
 import { JobGates } from './job-gates.js';
 import { type ClaimedJob, JobRunsRepository } from './job-runs.repository.js';
 import type { HeldLease } from './lease-keeper.js';
@@ -32,6 +33,8 @@ export interface Run {
 /** Makes a claimed job ready to be walked. */
 @Injectable()
 export class RunPreparer {
+  private readonly clock = new ClockWatch();
+
   constructor(
     private readonly runs: JobRunsRepository,
     private readonly policies: PoliciesService,
@@ -43,6 +46,7 @@ export class RunPreparer {
   async prepare(job: ClaimedJob, lease: HeldLease): Promise<Run> {
     // The ledger speaks in the database's time and this process thinks in its own.
     const skewMs = Date.now() - job.databaseNowMs;
+    this.clock.heard(skewMs);
     const past = job.token === 1 ? [] : await this.runs.attempts(job.jobId);
     const { models: _ours, ...request } = JSON.parse(job.request) as Record<string, unknown>;
     const written = {

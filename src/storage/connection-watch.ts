@@ -96,6 +96,8 @@ export class ConnectionWatch {
     this.busy.delete(client);
     const { stream } = (client as unknown as { connection: { stream: { destroy(error: Error): void } } })
       .connection;
-    stream.destroy(new Error('The server has not answered, and does not work on it any more'));
+    const why = new Error('The server does not answer, and is not at work on it');
+    // As the system would say in the end: an outage, and no defect.
+    stream.destroy(Object.assign(why, { code: 'ETIMEDOUT' }));
   }
 }

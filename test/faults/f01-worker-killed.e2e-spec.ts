@@ -58,7 +58,7 @@ it(`F1: a worker that is killed in the middle of its calls leaves nothing undone
   const recoveries = await recoveriesMs(killedAtMs);
   const p99 = recoveries[Math.ceil(recoveries.length * 0.99) - 1];
   console.info(
-    `F1: ${KILLS} kills, ${JSON.stringify(figures)}; recovered within ${p99} ms (99 of 100), ${recoveries.at(-1)} ms at most`,
+    `of F1: ${KILLS} kills, ${JSON.stringify(figures)}; recovered within ${p99} ms (99 of 100), ${recoveries.at(-1)} ms at most`,
   );
   expect(recoveries.length).toBeGreaterThan(KILLS);
   expect(p99).toBeLessThanOrEqual(RECOVERY_MS);

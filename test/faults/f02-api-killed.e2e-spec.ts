@@ -1,8 +1,7 @@
 /** F2: an API dies in the middle of a submission; its client comes back with the same key. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { draw, scaled, seed } from '../support/fault-scale.js';
-import { FaultWorld, type Member } from '../support/fault-world.js';
-import { eventually } from '../support/embedded-postgres-owner.js';
+import { FaultWorld, type Member, until } from '../support/fault-world.js';
 
 const KILLS = scaled(5, 100);
 jest.setTimeout(120_000 + KILLS * 5_000);
@@ -47,9 +46,9 @@ it('F2: killed between the COMMIT and its answer, it has accepted, and the same 
   const api = await world.add('api');
   expect((await world.trySubmit(api.api, 'warm-up-2'))?.status).toBe(202);
   // Every answer of the database is on its way for long: the row is there before the API knows.
-  api.postgres.latency(1_500, 'down');
+  api.postgres.latency(300, 'down');
   const answer = world.trySubmit(api.api, 'committed-unheard');
-  await eventually(async () => (await jobsOf('committed-unheard')).length === 1);
+  await until('the row is there', async () => (await jobsOf('committed-unheard')).length === 1);
   await api.baton.kill9();
   expect(await answer).toBeNull();
   const id = await comeBack('committed-unheard');
@@ -88,5 +87,5 @@ it(`F2: killed at any moment under load, each key has one job, and no 202 is wit
   const figures = await world.check();
   // A client that comes back until it is heard leaves no job that nobody knows of.
   expect(figures.unheard).toBe(0);
-  console.info(`F2: ${KILLS} kills, ${JSON.stringify(figures)}`);
+  console.info(`of F2: ${KILLS} kills, ${JSON.stringify(figures)}`);
 });

@@ -2,8 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { newFolder } from '../support/baton-process.js';
 import { scaled } from '../support/fault-scale.js';
-import { FaultWorld, type Member } from '../support/fault-world.js';
-import { eventually } from '../support/embedded-postgres-owner.js';
+import { FaultWorld, type Member, until } from '../support/fault-world.js';
 import { p99Beyond, quantile, timed } from '../support/quickness.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
@@ -54,7 +53,7 @@ it.each(WAYS)(
     const name = `${way}-${appendonly}`;
     await world.redis.kill();
     await world.startRedis({ directory: appendonly ? directory : await newFolder(), appendonly });
-    await eventually(async () => (await readiness(worker))[0] === 200);
+    await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);
     const usual = await submitTimes(`usual-${name}`);
 
     await (way === 'killed' ? world.redis.kill() : world.redis.stop());
@@ -67,11 +66,11 @@ it.each(WAYS)(
     await world.allEnded(30_000);
 
     console.info(
-      `F3 ${name}: ${SUBMISSIONS} accepted without Redis, ${quantile(missed, 0.99).toFixed(0)} ms each ` +
+      `of F3 ${name}: ${SUBMISSIONS} accepted without Redis, ${quantile(missed, 0.99).toFixed(0)} ms each ` +
         `(with it ${quantile(usual, 0.99).toFixed(0)}), drained ${Date.now() - backMs} ms after its return`,
     );
     expect(p99Beyond(missed, usual, 20)).toBeLessThanOrEqual(100);
-    await eventually(async () => (await readiness(worker))[0] === 200);
+    await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);
     expect(await readiness(api)).toEqual([200, 'ok']);
     await world.check();
   },

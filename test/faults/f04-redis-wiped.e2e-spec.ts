@@ -1,7 +1,6 @@
 /** F4: Redis forgets everything while much waits and some runs. */
 import { Redis } from 'ioredis';
-import { FaultWorld } from '../support/fault-world.js';
-import { eventually } from '../support/embedded-postgres-owner.js';
+import { FaultWorld, until } from '../support/fault-world.js';
 import { answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);
@@ -23,7 +22,7 @@ it(`F4: wiped while ${WAITING} jobs wait and ${RUNNING} run, it loses none, and 
   // A tenth of the slots is for single jobs alone; these are all single jobs, so all slots are theirs.
   const [api] = await world.addAll(2, { WORKER_CONCURRENCY: String(RUNNING / 2) });
   await world.submitMany(() => [api], WAITING + RUNNING, { lanes: 20 });
-  await eventually(() => world.upstream.openCalls('a') === RUNNING);
+  await until('all slots are taken', () => world.upstream.openCalls('a') === RUNNING);
 
   const redis = new Redis(world.redis.url);
   await redis.flushall();
@@ -31,10 +30,10 @@ it(`F4: wiped while ${WAITING} jobs wait and ${RUNNING} run, it loses none, and 
   const wipedMs = Date.now();
   open();
   // All are called within half a minute of the wipe, and the last of them needs a moment to end.
-  await eventually(() => world.upstream.calls().length >= WAITING + RUNNING || Date.now() - wipedMs > 30_000);
+  await until('all are called', () => world.upstream.calls().length >= WAITING + RUNNING, 60_000);
   const calledMs = Date.now() - wipedMs;
   await world.allEnded(60_000);
-  console.info(`F4: all called ${calledMs} ms after the wipe, all ended after ${Date.now() - wipedMs} ms`);
+  console.info(`of F4: all called ${calledMs} ms after the wipe, all ended after ${Date.now() - wipedMs} ms`);
   expect(calledMs).toBeLessThanOrEqual(30_000);
   const figures = await world.check();
   expect(figures).toMatchObject({

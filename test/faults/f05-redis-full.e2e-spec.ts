@@ -46,7 +46,7 @@ it('F5: full, it is as if it were away: jobs are accepted as quickly, and run wh
   const backMs = Date.now();
   await world.allEnded(30_000);
   console.info(
-    `F5: ${SUBMISSIONS} accepted by a full Redis, ${quantile(full, 0.99).toFixed(0)} ms each (else ${quantile(usual, 0.99).toFixed(0)}), ` +
+    `of F5: ${SUBMISSIONS} accepted by a full Redis, ${quantile(full, 0.99).toFixed(0)} ms each (else ${quantile(usual, 0.99).toFixed(0)}), ` +
       `drained ${Date.now() - backMs} ms after there was room`,
   );
   expect(p99Beyond(full, usual, 20)).toBeLessThanOrEqual(100);

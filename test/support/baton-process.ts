@@ -23,6 +23,8 @@ export interface BatonProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** What stands in `baton.yaml` in `cwd`. */
   readonly file?: object;
+  /** Another Baton's `main.js`. */
+  readonly program?: string;
 }
 
 export interface Exit {
@@ -68,8 +70,9 @@ export class BatonProcess {
     readonly cwd: string,
     readonly dataDir: string,
     env: Readonly<Record<string, string>>,
+    program: string,
   ) {
-    this.child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+    this.child = spawn(process.execPath, ['--enable-source-maps', program], {
       cwd,
       // In a process group of its own, as a shell starts what is typed.
       detached: true,
@@ -99,7 +102,7 @@ export class BatonProcess {
       ...(options.dataDir === undefined ? {} : { BATON_DATA_DIR: options.dataDir }),
       ...options.env,
     };
-    return new BatonProcess(cwd, options.dataDir ?? join(cwd, '.baton'), env);
+    return new BatonProcess(cwd, options.dataDir ?? join(cwd, '.baton'), env, options.program ?? MAIN);
   }
 
   /** Starts it and waits until it says that it is ready. Throws with all that it said if it ends instead. */

@@ -34,13 +34,34 @@ const ENV = {
   LOG_LEVEL: 'warn',
 };
 
+/** The command that runs another with a small disk mounted on a folder, which nobody else sees. */
+function onSmallDisk(folder: string, sizeMb: number): string[] {
+  const mount = `mkdir -p "$0" && mount -t tmpfs -o size=${sizeMb}m,mode=755 none "$0" && exec "$@"`;
+  const namespaces = process.getuid?.() === 0 ? ['--mount'] : ['--mount', '--user', '--map-root-user'];
+  return ['unshare', ...namespaces, '--', 'sh', '-c', mount, folder];
+}
+
+/** Waits until it holds. Throws after `timeoutMs`, saying what does not. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 20_000,
+): Promise<void> {
+  const endMs = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > endMs) throw new Error(`After ${timeoutMs} ms it is still not so that ${what}.`);
+    await delay(20);
+  }
+}
+
 export class FaultWorld {
   /** The ids of all jobs that were answered with 202. */
   readonly accepted: string[] = [];
   readonly members: Member[] = [];
 
   private constructor(
-    private readonly dataDir: string,
+    /** Of the PostgreSQL. */
+    readonly dataDir: string,
     private owner: Owner,
     /** Straight to the PostgreSQL, past every proxy. */
     readonly databaseUrl: string,
@@ -49,22 +70,31 @@ export class FaultWorld {
     readonly receiver: WebhookReceiver,
   ) {}
 
-  /** Starts the stores, an upstream that is called as `up/…`, and a receiver; no Baton yet. */
-  static async start(options: { redis?: RedisOptions; postgres?: readonly string[] } = {}): Promise<FaultWorld> {
-    const dataDir = join(await newFolder(), 'data');
-    // `postgres`: a command with its arguments, the folder first, that the server is started through.
-    const owner = new Owner(dataDir, options.postgres ? [...options.postgres, dataDir] : []);
-    const [url, redis, upstream, receiver] = await Promise.all([
+  /**
+   * Starts the stores, an upstream that is called as `up/…`, and a receiver; no Baton yet. With `diskMb` the PostgreSQL
+   * has a disk of its own of that size.
+   */
+  static async start(options: { redis?: RedisOptions; diskMb?: number } = {}): Promise<FaultWorld> {
+    let dataDir = join(await newFolder(), 'data');
+    const owner = new Owner(dataDir, options.diskMb ? onSmallDisk(dataDir, options.diskMb) : []);
+    const [said, redis, upstream, receiver] = await Promise.all([
       owner.until('ready'),
       startRedis(options.redis),
       ScriptedUpstream.start(),
       WebhookReceiver.start(),
     ]);
+    let url = said;
+    if (options.diskMb) {
+      // A disk of its own is mounted where this process does not see it, but through that one.
+      const root = `/proc/${owner.pid}/root`;
+      url = said.replace(encodeURIComponent(dataDir), encodeURIComponent(root + dataDir));
+      dataDir = root + dataDir;
+    }
     return new FaultWorld(dataDir, owner, url, redis, upstream, receiver);
   }
 
   /** Starts a process and waits until it is ready. The first one makes the tables: let it be alone. */
-  async add(roles: string, env: Readonly<Record<string, string>> = {}): Promise<Member> {
+  async add(roles: string, env: Readonly<Record<string, string>> = {}, program?: string): Promise<Member> {
     const [postgres, redis] = await Promise.all([
       TcpProxy.start({ path: this.socket() }),
       TcpProxy.start({ host: '127.0.0.1', port: this.redis.port }),
@@ -80,6 +110,7 @@ export class FaultWorld {
         models: { 'up/a': { input_usd_per_mtok: 1, output_usd_per_mtok: 3 } },
       },
       env: { ...ENV, ...stores, ROLES: roles, ...env },
+      ...(program === undefined ? {} : { program }),
     });
     const member = { baton, api: baton.api, postgres, redis };
     this.members.push(member);
@@ -102,7 +133,11 @@ export class FaultWorld {
    * Submits one job to `up/a` with a webhook, once: what came, or null if no answer did. The number is its text; the
    * same key is the same job.
    */
-  async trySubmit(api: BatonClient, key: string, envelope: Record<string, unknown> = {}): Promise<Reply | null> {
+  async trySubmit(
+    api: BatonClient,
+    key: string,
+    envelope: Record<string, unknown> = {},
+  ): Promise<Reply | null> {
     const request = { model: 'up/a', messages: [{ role: 'user', content: key }] };
     const body = { request, webhook_url: this.receiver.url('/hook'), ...envelope };
     const reply = await api

@@ -109,13 +109,17 @@ export class TcpProxy {
 
   /** All is well again, for connections that are there and those to come. */
   async restore(): Promise<void> {
-    this.trouble = { up: { ...NONE }, down: { ...NONE } };
-    for (const each of this.letGo.splice(0)) each();
+    this.calm();
     if (!this.server.listening) await this.listen();
   }
 
   async close(): Promise<void> {
     await this.down();
+    this.calm();
+  }
+
+  private calm(): void {
+    this.trouble = { up: { ...NONE }, down: { ...NONE } };
     for (const each of this.letGo.splice(0)) each();
   }
 
@@ -199,9 +203,9 @@ export class TcpProxy {
   }
 }
 
-/** A reset, where there is such a thing: Unix sockets know only an end. */
+/** A reset, where there is such a thing: Unix sockets know only an end, and who has said goodbye is let go. */
 function cut(socket: Socket): void {
-  if (socket.remoteAddress === undefined) socket.destroy();
+  if (socket.remoteAddress === undefined || socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }
 

@@ -1,0 +1,47 @@
+/** F18: jobs are cancelled at the very moment at which they end. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { draw, scaled, seed } from '../support/fault-scale.js';
+import { FaultWorld } from '../support/fault-world.js';
+import { after, answer } from '../support/upstream-behaviours.js';
+
+const JOBS = scaled(200, 3_000);
+jest.setTimeout(240_000);
+
+let world: FaultWorld;
+
+beforeAll(async () => {
+  world = await FaultWorld.start();
+});
+afterAll(() => world.stop());
+
+it(`F18: of a cancellation and an end one wins, and everybody is told the same (FAULTS_SEED=${seed})`, async () => {
+  world.upstream.script('a', (call, response) => after(draw() * 120, answer())(call, response));
+  const [api] = await world.addAll(2);
+  let left = JOBS;
+  const said = new Map<string, string>();
+  const lane = async (): Promise<void> => {
+    while (left-- > 0) {
+      const id = await world.submit(() => [api]);
+      await delay(draw() * 150);
+      const replies = await Promise.all([1, 2].map(() => api.api.request('POST', `/v1/jobs/${id}/cancel`)));
+      for (const reply of replies) {
+        expect([200, 409]).toContain(reply.status);
+        if (reply.status === 200) said.set(id, String(reply.body['status']));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 10 }, lane));
+  await world.allEnded(30_000);
+  const figures = await world.check({ mostExtraCalls: JOBS });
+  const jobs = await Promise.all(world.accepted.map((id) => api.api.job(id)));
+  for (const job of jobs) {
+    expect(['completed', 'cancelled']).toContain(job.status);
+    const told = said.get(job.id);
+    if (told !== undefined) expect([job.id, told]).toEqual([job.id, job.status]);
+    expect(job.response === null).toBe(job.status === 'cancelled');
+  }
+  const counts = [figures.completed, JOBS - figures.completed];
+  console.info(`of F18: ${counts[0]} ended by themselves, ${counts[1]} were cancelled`);
+  // Else nothing raced.
+  for (const count of counts) expect(count).toBeGreaterThan(JOBS / 20);
+});
