@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
 import { digestOf, type IdempotencyKey, IdempotencyService, type Once } from '../http/idempotency.service.js';
+import { jsonOf, textOf } from '../http/kept-json.js';
 import { afterUuid, type Paging } from '../http/paging.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
@@ -148,7 +149,7 @@ export class JobsService {
     const webhookUrl = dto.webhook_url ?? null;
     if (webhookUrl !== null) await this.webhooks.checkUrl(webhookUrl);
     const resolved = await this.policies.resolve(projectId, model, models);
-    const request = JSON.stringify(dto.request);
+    const request = jsonOf(dto.request);
     return {
       id: newUuid(),
       projectId,
@@ -159,8 +160,8 @@ export class JobsService {
       priority: PRIORITIES[dto.priority ?? 'normal'],
       metadata: dto.metadata ?? {},
       webhookUrl,
-      request,
-      requestBytes: Buffer.byteLength(request),
+      request: textOf(request),
+      requestBytes: request.length,
       runAt: dto.run_at ?? null,
       expiresInSeconds: dto.expires_in ?? DEFAULT_EXPIRES_IN_SECONDS,
     };
