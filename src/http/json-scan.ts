@@ -27,7 +27,7 @@ const [QUOTE, BACKSLASH, COMMA, COLON, MINUS, ZERO, DOT] = [0x22, 0x5c, 0x2c, 0x
 const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
 const LITERALS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), word]));
 /** `"`, `\`, `/`, `b`, `f`, `n`, `r`, `t`. */
-const ESCAPED = new Set([...'"\\/bfnrt'].map((letter) => letter.charCodeAt(0)));
+const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 
 type Expected = 'value' | 'value or end' | 'key' | 'key or end' | 'colon' | 'comma or end';
 
