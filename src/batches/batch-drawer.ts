@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
+import { jsonOf } from '../http/kept-json.js';
 import { BatchJobsService, type LineRequest } from '../jobs/batch-jobs.service.js';
 import type { Load } from '../jobs/waiting-load.js';
 import { PoliciesService } from '../policies/policies.service.js';
@@ -13,6 +14,7 @@ import { WINDOW_RULE, windowSeconds } from './completion-window.js';
 import { FILE_LIFE } from './file-terms.js';
 import type { FileRow } from './files.repository.js';
 import { FilesService, fileUuid } from './files.service.js';
+import { inlineLines } from './inline-lines.js';
 import { parseExpiry } from './parse-expiry.js';
 
 type Draft = Omit<NewBatch, 'id'>;
@@ -118,17 +120,12 @@ export class BatchDrawer {
 
   /** Inline requests as an input file, each with the line that it would have in one. */
   private async fileOf(projectId: string, endpoint: string, requests: readonly unknown[]): Promise<FileRow> {
-    const lines = requests.map((request) => {
-      const fields =
-        typeof request === 'object' && request !== null && !Array.isArray(request) ? request : null;
-      return `${JSON.stringify(fields === null ? request : { method: 'POST', url: endpoint, ...fields })}\n`;
-    });
     const description = {
       purpose: 'batch',
       filename: 'requests.jsonl',
       expiresInSeconds: FILE_LIFE.normal,
     } as const;
-    return (await this.files.make(projectId, description, oneByOne(lines))).row;
+    return (await this.files.make(projectId, description, inlineLines(endpoint, requests))).row;
   }
 
   private async *linesOf(
@@ -158,15 +155,8 @@ export class BatchDrawer {
 
 /** What the requests of a body come to; those of a file are not counted yet. */
 export function sizeOf({ requests }: CreateBatchDto): Load {
-  const bytes = (requests ?? []).reduce<number>(
-    (sum, each) => sum + Buffer.byteLength(JSON.stringify(each)),
-    0,
-  );
+  const bytes = (requests ?? []).reduce<number>((sum, each) => sum + jsonOf(each).length, 0);
   return { jobs: requests?.length ?? 0, bytes };
-}
-
-async function* oneByOne(lines: readonly string[]): AsyncGenerator<Buffer> {
-  for (const line of lines) yield Buffer.from(line);
 }
 
 function invalid(param: string, predicate: string): ApiError {

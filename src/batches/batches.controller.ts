@@ -5,6 +5,7 @@ import type { FastifyReply } from 'fastify';
 import { Project } from '../api-keys/principal.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import { assertKnownParams } from '../http/known-params.js';
+import { LargeBody } from '../http/large-body.js';
 import { listReply, parsePaging } from '../http/paging.js';
 import { TransfersService } from '../http/transfers.service.js';
 import { checked } from '../http/validation.js';
@@ -31,6 +32,7 @@ export class BatchesController {
 
   @Post()
   @HttpCode(200)
+  @LargeBody({ requests: 'items' })
   @ApiOperation({ summary: 'Make a batch of a file, or of requests in the body' })
   @ApiBody({ type: CreateBatchDto })
   @ApiOkResponse({ type: BatchDto })

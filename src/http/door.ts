@@ -12,6 +12,11 @@ import { takesUpload } from './upload-route.js';
 const MOST_BODY_BYTES = 128 * 1024 * 1024;
 /** Whoever comes while somebody has waited this long for a connection would wait at least as long. */
 const LONGEST_LINE_MS = 250;
+/**
+ * So many are let in however long that line is: it is the worker's of the same process then, which refusing them would not
+ * make shorter, and they can look how far it is.
+ */
+const LET_IN_ANYHOW = 10;
 const LOG_EVERY_MS = 60_000;
 
 /** What the door must know. */
@@ -68,7 +73,8 @@ export class Door {
   private reasonAgainst(bytes: number): Reason | null {
     if (this.isFull) return 'requests';
     if (this.bodyBytes + bytes > MOST_BODY_BYTES) return 'bodies';
-    return this.options.line.longestWaitMs > LONGEST_LINE_MS ? 'database' : null;
+    const isFew = this.requests < LET_IN_ANYHOW;
+    return !isFew && this.options.line.longestWaitMs > LONGEST_LINE_MS ? 'database' : null;
   }
 
   /** Until the end of the request: whoever waits for a job still holds the body that it sent. */

@@ -351,7 +351,7 @@ describe('bytes on the wire', () => {
     ['a good body of 4 MiB', `{"request":{"x":"${'x'.repeat(4 * MIB - 30)}"}}`],
   ])('%s is answered within 200 ms of its last byte', async (_, body) => {
     const times: number[] = [];
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 8; i++) {
       const start = performance.now();
       await exchange(`POST /v1/things HTTP/1.1\r\nhost: x\r\n${json(Buffer.byteLength(body))}\r\n`, body);
       times.push(performance.now() - start);

@@ -17,6 +17,7 @@ import { Door, type DoorOptions } from './door.js';
 import { answerBrokenHttp } from './broken-http.js';
 import { ErrorReply } from './error-reply.js';
 import { JSON_BODY_LIMIT, parseJsonBody } from './json-body.js';
+import { LARGE_BODY_BYTES, parseLargeBody } from './large-body.js';
 import { stringifyWithRaw } from './raw-json.js';
 import { ReadinessService } from './readiness.service.js';
 import { RouteList } from './route-list.js';
@@ -83,9 +84,12 @@ export class HttpAdapter extends FastifyAdapter {
     stampReplies(server);
     boundBodies(server, requestTimeoutMs);
     server.removeAllContentTypeParsers();
-    server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-      done(null, parseJsonBody(body as Buffer));
-    });
+    server.addContentTypeParser<Buffer>(
+      'application/json',
+      { parseAs: 'buffer' },
+      async (request: FastifyRequest, bytes: Buffer) =>
+        bytes.length < LARGE_BODY_BYTES ? parseJsonBody(bytes) : parseLargeBody(bytes, request),
+    );
     // Left as it comes for the handler, which reads it after the guards.
     server.addContentTypeParser('multipart/form-data', (request, _payload, done) => {
       done(takesUpload(request) ? null : new ApiError(...NOT_JSON));

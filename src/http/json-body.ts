@@ -1,9 +1,8 @@
 import { ApiError } from './api-error.js';
+import { depthError, forbiddenKey, MOST_LEVELS, suspectKey } from './json-rules.js';
 
 /** The largest JSON body of a request, in bytes. */
 export const JSON_BODY_LIMIT = 4 * 1024 * 1024;
-
-const MOST_LEVELS = 64;
 
 /**
  * Parses a request's body; undefined for an empty one. The bytes are looked over once before parsing, so neither depth nor a
@@ -59,10 +58,7 @@ function lookOver(bytes: Buffer): void {
       isConstructor.push(lastKey === 'constructor' && byte === OPEN_BRACE);
       lastKey = '';
       if (isConstructor.length > MOST_LEVELS) {
-        throw new ApiError(
-          'json_too_deep',
-          `The body is nested deeper than ${MOST_LEVELS} levels, at byte ${i + 1}.`,
-        );
+        throw depthError(i);
       }
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       isConstructor.pop();
@@ -81,26 +77,6 @@ function isBeforeColon(bytes: Buffer, start: number): boolean {
   let i = start;
   while (bytes[i] === 0x20 || bytes[i] === 0x0a || bytes[i] === 0x0d || bytes[i] === 0x09) i++;
   return bytes[i] === COLON;
-}
-
-/** As long as `constructor` can be when each letter is written as an escape of six. */
-const LONGEST_SUSPECT = 'constructor'.length * 6;
-
-/** The key between two quotes if it could be one that is looked for; else an empty text. */
-function suspectKey(bytes: Buffer, start: number, end: number): string {
-  const length = end - start - 1;
-  if (length < '__proto__'.length || length > LONGEST_SUSPECT) return '';
-  const written = bytes.toString('latin1', start + 1, end);
-  if (!written.includes('\\')) return written;
-  try {
-    return String(JSON.parse(`"${written}"`));
-  } catch {
-    return '';
-  }
-}
-
-function forbiddenKey(name: string): ApiError {
-  return new ApiError('forbidden_key', `The body has the key '${name}', which no request may have.`);
 }
 
 /** The parser's own sentence, which shows a few letters at most, with the place as line and column where it knows it. */

@@ -30,10 +30,16 @@ export function stringifyWithRaw(value: unknown): string {
   try {
     const json = JSON.stringify(value);
     if (mine.texts.length === 0) return json;
-    return json.replace(
+    // Put together piece by piece, which copies none of them; replacing would copy all.
+    let whole = '';
+    let from = 0;
+    for (const { 0: marked, 1: index, index: at } of json.matchAll(
       new RegExp(`"${mine.mark}:(\\d+)"`, 'g'),
-      (_, index: string) => mine.texts[Number(index)] ?? 'null',
-    );
+    )) {
+      whole += json.slice(from, at) + (mine.texts[Number(index)] ?? 'null');
+      from = at + marked.length;
+    }
+    return whole + json.slice(from);
   } finally {
     current = outer;
   }

@@ -11,6 +11,7 @@ import {
 import type { FastifyReply } from 'fastify';
 import { Project } from '../api-keys/principal.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
+import { LargeBody } from '../http/large-body.js';
 import { listReply, parsePaging } from '../http/paging.js';
 import { onlyWaits } from '../http/request-place.js';
 import { checked } from '../http/validation.js';
@@ -29,6 +30,7 @@ export class JobsController {
 
   @Post()
   @HttpCode(202)
+  @LargeBody({ request: ['model', 'models', 'stream'] })
   @ApiOperation({ summary: 'Submit a job; the reply comes when it is durable' })
   @ApiBody({ type: SubmitJobDto })
   @ApiAcceptedResponse({ type: JobDto, description: 'Accepted: it is durable, and will run' })

@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../http/api-error.js';
 import { digestOf, type IdempotencyKey, IdempotencyService, type Once } from '../http/idempotency.service.js';
+import { jsonOf, textOf } from '../http/kept-json.js';
 import { afterUuid, type Paging } from '../http/paging.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
@@ -152,7 +153,7 @@ export class JobsService {
   private async replay(projectId: string, jobId: string, dto: SubmitJobDto): Promise<Submitted> {
     const { row } = await this.get(projectId, jobId);
     // The same key stands for the same body: it says what is forgotten.
-    const request = row.request ?? JSON.stringify(dto.request);
+    const request = row.request ?? textOf(jsonOf(dto.request));
     return { row: { ...row, request, requestSha256: null }, isReplay: true };
   }
 
@@ -169,7 +170,7 @@ export class JobsService {
     const webhookUrl = dto.webhook_url ?? null;
     if (webhookUrl !== null) await this.webhooks.checkUrl(webhookUrl);
     const resolved = await this.policies.resolve(projectId, model, models);
-    const request = JSON.stringify(dto.request);
+    const request = jsonOf(dto.request);
     return {
       id: newUuid(),
       projectId,
@@ -180,8 +181,8 @@ export class JobsService {
       priority: PRIORITIES[dto.priority ?? 'normal'],
       metadata: dto.metadata ?? {},
       webhookUrl,
-      request,
-      requestBytes: Buffer.byteLength(request),
+      request: textOf(request),
+      requestBytes: request.length,
       store: dto.store ?? true,
       runAt: dto.run_at ?? null,
       expiresInSeconds: dto.expires_in ?? DEFAULT_EXPIRES_IN_SECONDS,

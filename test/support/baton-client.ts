@@ -89,7 +89,12 @@ export class BatonClient {
   async submit(request: Record<string, unknown>, envelope: Record<string, unknown> = {}): Promise<JobReply> {
     const whole =
       'messages' in request ? request : { ...request, messages: [{ role: 'user', content: 'Say hello.' }] };
-    const reply = await this.request('POST', '/v1/jobs', { request: whole, ...envelope });
+    let reply = await this.request('POST', '/v1/jobs', { request: whole, ...envelope });
+    // As a good client does, when many submit at once.
+    while (reply.body.error?.['code'] === 'overloaded') {
+      await delay(Number(reply.headers.get('retry-after')) * 1000);
+      reply = await this.request('POST', '/v1/jobs', { request: whole, ...envelope });
+    }
     if (reply.status !== 202) throw new Error(`${reply.status}: ${reply.text}`);
     return reply.body as unknown as JobReply;
   }
