@@ -39,6 +39,8 @@ export class WaitingLoad {
   private waiting: ReadonlyMap<string, Load> = new Map();
   /** What was accepted since the last look began. */
   private accepted = new Map<string, Load>();
+  /** What was accepted between the last two, while the later one is under way: it still counts. */
+  private beingCounted: ReadonlyMap<string, Load> = new Map();
   private readonly places = new Map<string, Place>();
   private looking: Promise<void> | null = null;
   private lookedAtMs = -Infinity;
@@ -110,7 +112,9 @@ export class WaitingLoad {
 
   /** What waits of a project, or of all, as far as it is known. */
   private loadOf(projectId: string | null): Load {
-    const loads = [...ofProject(this.waiting, projectId), ...ofProject(this.accepted, projectId)];
+    const loads = [this.waiting, this.beingCounted, this.accepted].flatMap((each) =>
+      ofProject(each, projectId),
+    );
     const nowMs = performance.now();
     for (const [id, place] of this.places) {
       if (place.untilMs !== null && place.untilMs < nowMs) this.places.delete(id);
@@ -138,6 +142,7 @@ export class WaitingLoad {
   private async takeLook(): Promise<void> {
     const startMs = performance.now();
     const before = this.accepted;
+    this.beingCounted = before;
     this.accepted = new Map();
     let found: WaitingLook;
     try {
@@ -146,6 +151,8 @@ export class WaitingLoad {
     } catch (error) {
       for (const [projectId, load] of before) add(this.accepted, projectId, load);
       throw error;
+    } finally {
+      this.beingCounted = new Map();
     }
     this.lookedAtMs = performance.now();
     this.lookTookMs = this.lookedAtMs - startMs;
