@@ -4,7 +4,7 @@ import { scaled } from '../support/fault-scale.js';
 import { FaultWorld, until } from '../support/fault-world.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
-const CYCLES = scaled(2, 20);
+const CYCLES = scaled(1, 20);
 jest.setTimeout(120_000 + CYCLES * 60_000);
 
 let world: FaultWorld;

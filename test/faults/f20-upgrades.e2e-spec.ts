@@ -15,7 +15,7 @@ jest.setTimeout(300_000);
 
 const RUN_MS = scaled(4_000, 60_000);
 const commit = commitBefore();
-const whereHistoryIs = commit !== null || isLong ? it : it.skip;
+const whereHistoryIs = commit !== null || isLong ? describe : describe.skip;
 
 /** What an older Baton that still runs would stumble over. */
 const CONTRACTING = [
@@ -35,9 +35,8 @@ it('F20: the newest migration takes nothing away that an older Baton uses', () =
   );
 });
 
-whereHistoryIs(
-  'F20: old APIs and workers go on beside new ones, while the tables are migrated and after; no job is lost and nothing answers 5xx',
-  async () => {
+whereHistoryIs('of two versions', () => {
+  it('F20: old APIs and workers go on beside new ones, while the tables are migrated and after; no job is lost and nothing answers 5xx', async () => {
     if (commit === null)
       throw new Error('The history does not reach back before the newest migration: clone all of it.');
     const program = buildCommit(commit, join(await newFolder(), 'older'));
@@ -80,5 +79,5 @@ whereHistoryIs(
     } finally {
       await world.stop();
     }
-  },
-);
+  });
+});
