@@ -113,6 +113,16 @@ it.each(['up', 'down'] as const)('timeout keeps what goes %s, and gives it on la
   await Promise.all([one.got(5), other.got(1)]);
 });
 
+it('forget makes a black hole of who is there, for ever, and not of who comes', async () => {
+  const one = await talk();
+  await echoMs(one);
+  proxy.forget();
+  one.socket.write('lost');
+  expect(await echoMs(await talk())).toBeLessThan(1_000);
+  await proxy.restore();
+  expect(await isSilent(one)).toBe(true);
+});
+
 it('reset is a reset for both sides', async () => {
   const ended = new Promise<string>((resolve) =>
     server.once('connection', (socket: Socket) =>

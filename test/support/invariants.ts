@@ -108,11 +108,11 @@ const QUESTIONS: readonly Question[] = [
   },
   {
     name: 'I7: a batch has each line of its input once',
-    sql: `select b.id, b.line_count, l.lines, l.different from batches b join lateral (
+    sql: `select b.id, b.job_count, b.reject_count, l.lines, l.different from batches b join lateral (
         select count(*) as lines, count(distinct line) as different from (
           select line from jobs where batch_id = b.id union all select line from batch_rejects where batch_id = b.id) each
       ) l on true
-      where b.status in ('completed', 'expired', 'cancelled') and (l.lines <> b.line_count or l.different <> b.line_count)`,
+      where b.status in ('completed', 'expired', 'cancelled') and (l.lines <> b.job_count + b.reject_count or l.different <> l.lines)`,
   },
   {
     name: 'I7: no line of a batch that has ended is open',

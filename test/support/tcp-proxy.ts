@@ -35,6 +35,8 @@ export class TcpProxy {
   private letGo: (() => void)[] = [];
   private readonly open = new Set<Socket>();
   private listened = 0;
+  /** Connections of an earlier era are forgotten. */
+  private era = 0;
 
   private constructor(
     private readonly server: Server,
@@ -91,6 +93,14 @@ export class TcpProxy {
   timeout(...directions: Direction[]): void {
     const held = new Promise<void>((next) => this.letGo.push(next));
     this.set({ held }, directions);
+  }
+
+  /**
+   * The connections that are there are a black hole from now on, and {@link restore} does not mend them: so it is when a firewall
+   * between both has forgotten them. New ones are well.
+   */
+  forget(): void {
+    this.era += 1;
   }
 
   /** Nobody listens any more, and every connection is cut. */
@@ -151,12 +161,13 @@ export class TcpProxy {
         if (!socket.readableEnded) other.destroy();
       });
     }
-    this.pump(client, server, 'up');
-    this.pump(server, client, 'down');
+    const { era } = this;
+    this.pump(client, server, 'up', era);
+    this.pump(server, client, 'down', era);
   }
 
   /** Carries one direction of one connection: what comes waits in line, each piece with the moment at which it came. */
-  private pump(from: Socket, to: Socket, direction: Direction): void {
+  private pump(from: Socket, to: Socket, direction: Direction, era: number): void {
     let line = Promise.resolve();
     let kept = 0;
     let passed = 0;
@@ -166,6 +177,7 @@ export class TcpProxy {
       if (kept > MOST_KEPT_BYTES) from.pause();
       line = line.then(async () => {
         await this.whenDue(cameMs, direction);
+        if (era !== this.era) return;
         const room = this.trouble[direction].limitBytes - passed;
         await this.write(to, bytes.subarray(0, Math.max(0, Math.min(bytes.length, room))), direction);
         passed += bytes.length;
@@ -178,6 +190,7 @@ export class TcpProxy {
       const cameMs = performance.now();
       void line.then(async () => {
         await this.whenDue(cameMs, direction);
+        if (era !== this.era) return;
         await delay(this.trouble[direction].closeDelayMs);
         to.end();
       });
