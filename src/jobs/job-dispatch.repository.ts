@@ -59,9 +59,9 @@ export class JobDispatchRepository {
         from sources s
       ), rooms as (select *, ${roomOf(WINDOW_OF_JOBS)} as room, ${SHARE} as share from rung),
       picked as (
-        select due.id, r.room, ${placeOf(sql`partition by r.project_id, r.priority order by due.due_at`)} as place
+        select due.id, r.room, r.rung + row_number() over (partition by r.project_id, r.priority order by due.due_at) as place
         from rooms r cross join lateral (
-          select id, due_at, crash_count from jobs
+          select id, due_at from jobs
           where ${BACKLOG} and project_id = r.project_id and priority = r.priority and due_at <= now()
           order by due_at limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) due
       )
@@ -84,13 +84,13 @@ export class JobDispatchRepository {
             limit ${MOST_WAITING}) w) as waiting
         from rung
       ), picked as (
-        select due.id, r.room, ${placeOf(sql`partition by r.batch_id order by due.turn, due.id`)} as place
+        select due.id, r.room, r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place
         from rooms r cross join lateral (
-          select id, crash_count, 1 as turn from (select id, crash_count from jobs
+          select id, 1 as turn from (select id from jobs
             where batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()
             order by due_at limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) waited
           union all
-          select id, crash_count, 2 as turn from (select id, crash_count from jobs
+          select id, 2 as turn from (select id from jobs
             where batch_id = r.batch_id and status = 'queued' and not waiting and rung_at is null and same_as is null
               and due_at <= now() and r.waiting < ${MOST_WAITING}
             order by id limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) others
@@ -119,9 +119,7 @@ export class JobDispatchRepository {
         select id from jobs
         where status = 'queued' and rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS})
         limit ${limit} for update skip locked))
-      returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 1 as place`.execute(
-      this.db,
-    );
+      returning id, ${RUNG_COLUMNS}`.execute(this.db);
     return rows.map(bellOf);
   }
 
@@ -138,14 +136,15 @@ export class JobDispatchRepository {
       update jobs set due_at = now(), woken = true, rung_at = now() where id = any(array(
         select id from jobs where parked_on = ${parkedOn} and status = 'queued' and not woken and ${MAY_RUN}
         order by priority, id limit ${limit} for update skip locked))
-      returning id, dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 1 as place`.execute(
-      this.db,
-    );
+      returning id, ${RUNG_COLUMNS}`.execute(this.db);
     return rows.map(bellOf);
   }
 }
 
-const BACKLOG = sql`status = 'queued' and rung_at is null and batch_id is null`;
+/** What is told of a job that is rung before its turn, beside its id. */
+export const RUNG_COLUMNS = sql`dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 1 as place`;
+
+export const BACKLOG = sql`status = 'queued' and rung_at is null and batch_id is null`;
 
 /** A line of a batch that is paused, or not read to its end, may not run. */
 export const MAY_RUN = sql`(batch_id is null or exists (
@@ -176,11 +175,6 @@ function partOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
 function roomOf(windowOfAll: number): RawBuilder<unknown> {
   return sql`ceil(${partOf(sql`priority`)} * case when sum(rung) over () >= ${windowOfAll} then ${LEAST_WINDOW}
     else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / count(*) over ())) end)::int`;
-}
-
-/** Among its source's; what a worker had when it died is not held up once more by those that came later. */
-function placeOf(window: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`case when due.crash_count > 0 then 1 else r.rung + row_number() over (${window}) end`;
 }
 
 /** How many of each source one statement rings. */

@@ -7,6 +7,7 @@ import { WebhooksService } from '../webhooks/webhooks.service.js';
 import type { FinishedAttempt, Lease } from './attempts.repository.js';
 import { BatchBell } from './batch-bell.js';
 import { endLines } from './batch-lines.repository.js';
+import type { JobBell } from './job-bell.js';
 import { type AlsoWrite, type EndedJob, type Ending, JobRunsRepository } from './job-runs.repository.js';
 import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
@@ -51,11 +52,11 @@ export class JobEndings {
     return true;
   }
 
-  /** Takes back what dead workers held; answers how many jobs that were. */
-  async reap(limit: number): Promise<number> {
-    const { taken, ended, bells } = await this.sweeps.reap(limit, this.alsoWrite);
+  /** Takes back what dead workers held; answers how many jobs that were, and the bells of those that are to run again. */
+  async reap(limit: number): Promise<{ taken: number; again: JobBell[] }> {
+    const { taken, ended, bells, again } = await this.sweeps.reap(limit, this.alsoWrite);
     await this.tell(ended, bells);
-    return taken;
+    return { taken, again };
   }
 
   /** Ends what waited past its deadline; answers how many jobs that were. */

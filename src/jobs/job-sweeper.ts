@@ -65,8 +65,7 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private async sweep(): Promise<void> {
     try {
       // After an outage all leases have run out although their workers live: they are given the time to renew them.
-      if (performance.now() >= this.mayReapFromMs)
-        await this.untilFewer(() => this.endings.reap(MOST_PER_STEP));
+      if (performance.now() >= this.mayReapFromMs) await this.untilFewer(() => this.reap());
       await this.untilFewer(() => this.endings.expire(MOST_PER_STEP));
       await this.noticeLoss();
       await this.dispatcher.fill();
@@ -74,6 +73,12 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
       this.mayReapFromMs = performance.now() + RENEWAL_GRACE_MS;
       throw error;
     }
+  }
+
+  private async reap(): Promise<number> {
+    const { taken, again } = await this.endings.reap(MOST_PER_STEP);
+    await this.dispatcher.ring(again);
+    return taken;
   }
 
   /** Sees that the queue's store was wiped or started anew, and has what was rung before rung again. */

@@ -5,7 +5,7 @@ import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
 import { closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
-import { rungOf, windowOf } from './job-dispatch.repository.js';
+import { BACKLOG, rungOf, windowOf } from './job-dispatch.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
 
 /** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
@@ -107,7 +107,7 @@ export class JobsRepository {
           ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${priority},
           ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${job.store}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
           ${due} + make_interval(secs => ${job.expiresInSeconds}), ${job.requestBytes}::int,
-          case when ${job.runAt === null}::boolean and place <= ${windowOf(priority)} then now() end
+          case when ${job.runAt === null}::boolean and place <= ${windowOf(priority)} and not (${isWaitedFor(job.projectId, priority)}) then now() end
         from source
         returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"),
       kept as (insert into job_requests (job_id, project_id, body) select id, ${job.projectId}::uuid, ${job.request} from accepted)
@@ -211,6 +211,12 @@ export class JobsRepository {
 function bodyOf(table: 'job_requests' | 'job_responses') {
   const [body, sha256] = [sql.ref(`${table}.body`), sql.ref(`${table}.sha256`)];
   return sql<string | null>`case when ${sha256} is null then ${body} end`;
+}
+
+/** Whether others of the same project and priority are due and not rung: who comes now does not pass them by. */
+function isWaitedFor(projectId: string, priority: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`exists (select from jobs where ${BACKLOG} and project_id = ${projectId}::uuid and priority = ${priority}
+    and due_at <= now())`;
 }
 
 /** One SQL condition for each filter that is given. */
