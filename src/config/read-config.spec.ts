@@ -138,7 +138,7 @@ describe('the environment', () => {
     ['ROLES', ',', /api, worker/],
     ['DATABASE_URL', 'mysql://db', /postgres:\/\/ or postgresql:\/\//],
     ['DATABASE_URL', 'secret-word', /postgres:\/\//],
-    ['REDIS_URL', 'localhost:6379', /redis:\/\/ or rediss:\/\//],
+    ['REDIS_URL', 'localhost:6379', /redis:\/\/.*redis\+sentinel/],
     ['BATON_ADMIN_KEY', 'short', /at least 16/],
     ['BATON_ADMIN_KEY', 'long enough but with blanks', /no blanks/],
     ['ENCRYPTION_KEYS', `${KEY_A.toString('base64')},c2hvcnQ=`, /key 2 is not/],
