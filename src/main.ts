@@ -18,6 +18,8 @@ async function main(): Promise<void> {
     for (const problem of problems) process.stderr.write(`  - ${problem}\n`);
     process.exit(EXIT_CONFIG);
   }
+  // A disk that is full, or a reader that is gone, must not end what runs.
+  process.stdout.on('error', () => undefined);
   const logger = createLogger(config.logLevel);
   for (const warning of warnings) logger.warn(warning);
   process.on('unhandledRejection', (error) =>

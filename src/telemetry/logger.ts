@@ -9,13 +9,16 @@ import type { AppConfig } from '../config/config.js';
 /** How deep causes of an error are followed. */
 const DEEPEST_CAUSE = 3;
 
+/** As much as is kept of lines that can't be written. */
+const MOST_UNWRITTEN_BYTES = 1_048_576;
+
 /**
  * The root of all logs: one JSON object a line, on stderr, so that stdout stays free for what is meant for people. Lines
  * are written at once, so the last ones before a crash are not lost.
  */
 export function createLogger(
   level: AppConfig['logLevel'],
-  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
+  destination: DestinationStream = standardError(),
 ): Logger {
   return pino(
     {
@@ -83,6 +86,13 @@ export class NestLogger implements LoggerService {
     const text = typeof message === 'string' ? message : (error?.message ?? '');
     this.logger[level]({ context, ...own, ...Object.assign({}, ...fields), err: error, stack }, text);
   }
+}
+
+/** No log is worth a stop: what can't be written, since the disk is full, is written later, or never if it is too much. */
+function standardError(): DestinationStream {
+  const stream = pino.destination({ fd: 2, sync: true, maxLength: MOST_UNWRITTEN_BYTES });
+  stream.on('error', () => undefined);
+  return stream;
 }
 
 /** What may be said of an error. Drivers hang rows and statements onto theirs; those stay out. */

@@ -1,6 +1,5 @@
 /**
- * F8: the network between a process and a store is cut: refused, or a black hole, in both directions or one, or for connections that
- * are there. Each kind of cut
+ * F8: the network between a process and a store is cut: refused, or a black hole, in both directions or one. Each kind of cut
  * befalls a process of its own, all at once; beside them one of each role is whole.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,13 +11,11 @@ import { after, answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(240_000);
 
-const FORGOTTEN = 'connections are forgotten';
 const CUTS: readonly [string, (proxy: TcpProxy) => void | Promise<void>][] = [
   ['refused', (proxy) => proxy.down()],
   ['a black hole', (proxy) => proxy.timeout()],
   ['nothing gets there', (proxy) => proxy.timeout('up')],
   ['nothing comes back', (proxy) => proxy.timeout('down')],
-  [FORGOTTEN, (proxy) => proxy.forget()],
 ];
 /** Longer than a lease. */
 const CUT_MS = scaled(16_000, 60_000);
@@ -127,9 +124,7 @@ it('F8: APIs that are cut off from PostgreSQL accept nothing, say so in time, an
           }),
         ),
       );
-      // Who had no connection yet may get one where only old ones are forgotten.
-      const inVain = told.filter(([, status]) => status !== 503);
-      expect(inVain.filter(([name, status]) => name !== FORGOTTEN || status !== 202)).toEqual([]);
+      expect(told).toEqual(CUTS.flatMap(([name]) => [1, 2, 3].map(() => [name, 503])));
     },
   );
   for (const [index, api] of apis.entries())
@@ -151,12 +146,31 @@ it('F8: APIs that are cut off from Redis accept as ever, and their jobs are run'
         expect([CUTS[index]?.[0], reply?.status]).toEqual([CUTS[index]?.[0], 202]);
         expect(tookMs).toBeLessThan(1_500);
         const { status, body } = await api.api.request('GET', '/readyz');
-        // Where only old connections are forgotten, new ones may be there by now.
-        const expected = CUTS[index]?.[0] === FORGOTTEN ? expect.any(String) : 'degraded';
-        expect([CUTS[index]?.[0], status, body['status']]).toEqual([CUTS[index]?.[0], 200, expected]);
+        expect([CUTS[index]?.[0], status, body['status']]).toEqual([CUTS[index]?.[0], 200, 'degraded']);
       }
     },
   );
   await world.allEnded(60_000);
+  await world.check({ mostExtraCalls: extra });
+});
+
+it('F8: connections to PostgreSQL that a firewall has forgotten are given up: nobody waits at them for ever', async () => {
+  await world.submitMany(() => [whole], 60);
+  await until('all have something to do', () => world.upstream.openCalls('a') > CONCURRENCY);
+  const [api] = apis as [Member];
+  await world.submit(() => [api]);
+  api.postgres.forget();
+  for (const { postgres } of workers.slice(0, -1)) postgres.forget();
+  const late = delay(ANSWER_MS).then(() => 'late' as const);
+  const reply = await Promise.race([world.trySubmit(api.api, 'forgotten'), late]);
+  expect([202, 503]).toContain(reply === 'late' ? reply : reply?.status);
+  await until(
+    'it accepts',
+    async () => (await world.trySubmit(api.api, 'forgotten'))?.status === 202,
+    60_000,
+  );
+  await expectAllWork(60_000);
+  await world.allEnded(90_000);
+  extra += CUTS.length * CONCURRENCY;
   await world.check({ mostExtraCalls: extra });
 });
