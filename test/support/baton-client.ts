@@ -89,18 +89,13 @@ export class BatonClient {
   async submit(request: Record<string, unknown>, envelope: Record<string, unknown> = {}): Promise<JobReply> {
     const whole =
       'messages' in request ? request : { ...request, messages: [{ role: 'user', content: 'Say hello.' }] };
-    let reply = await this.request('POST', '/v1/jobs', { request: whole, ...envelope });
-    // As a good client does, when many submit at once.
-    while (reply.body.error?.['code'] === 'overloaded') {
-      await delay(Number(reply.headers.get('retry-after')) * 1000);
-      reply = await this.request('POST', '/v1/jobs', { request: whole, ...envelope });
-    }
+    const reply = await this.patiently('POST', '/v1/jobs', { request: whole, ...envelope });
     if (reply.status !== 202) throw new Error(`${reply.status}: ${reply.text}`);
     return reply.body as unknown as JobReply;
   }
 
   async job(id: string): Promise<JobReply> {
-    const reply = await this.request('GET', `/v1/jobs/${id}`);
+    const reply = await this.patiently('GET', `/v1/jobs/${id}`);
     if (reply.status !== 200) throw new Error(`${reply.status}: ${reply.text}`);
     return reply.body as unknown as JobReply;
   }
@@ -124,6 +119,15 @@ export class BatonClient {
       if (Date.now() > endMs)
         throw new Error(`Not so after ${timeoutMs} ms: ${JSON.stringify(job, null, 2)}`);
       await delay(20);
+    }
+  }
+
+  /** Comes again when it is told to, as a good client does when many ask at once. */
+  private async patiently(method: string, path: string, body?: unknown): Promise<Reply> {
+    for (;;) {
+      const reply = await this.request(method, path, body);
+      if (reply.body.error?.['code'] !== 'overloaded') return reply;
+      await delay(Number(reply.headers.get('retry-after')) * 1000);
     }
   }
 }
