@@ -2,7 +2,16 @@
  * Storage: Postgres, Baton's memory: pool, transactions, migrations; and the embedded server. It knows no feature:
  * each room keeps its own SQL in its repository.
  */
-import { Kysely, Migrator, PostgresDialect, type PostgresPool, type Transaction } from 'kysely';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  Kysely,
+  type Migration,
+  Migrator,
+  PostgresDialect,
+  type PostgresPool,
+  sql,
+  type Transaction,
+} from 'kysely';
 import pg from 'pg';
 import * as foundation from './migrations/0001-foundation.js';
 import * as routing from './migrations/0002-routing.js';
@@ -68,11 +77,42 @@ function inLine(pool: pg.Pool, line: ConnectionLine): PostgresPool {
   return { connect: () => line.wait(() => pool.connect(), isFull()), end: () => pool.end() };
 }
 
-/** Brings the tables up to date; safe when several processes start at once. Throws when the database is newer than this Baton. */
+/** Less than PostgreSQL's own `deadlock_timeout` (1 s): of two that wait for each other the migration is the one that yields. */
+const LOCK_TIMEOUT = '500ms';
+const LOCK_NOT_AVAILABLE = '55P03';
+const LONGEST_MIGRATION_MS = 120_000;
+const LONGEST_RETRY_MS = 2_000;
+
+/**
+ * Brings the tables up to date; safe when several processes start at once, and while others work on them: a migration that finds a
+ * table in use takes all back and comes again. Throws when the database is newer than this Baton.
+ */
 export async function migrate(db: Database): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(MIGRATIONS) } });
-  const { error } = await migrator.migrateToLatest();
-  if (error) throw error instanceof Error ? error : new Error('The migration failed', { cause: error });
+  const migrations = Object.fromEntries(
+    Object.entries(MIGRATIONS).map(([name, migration]) => [name, yielding(migration)]),
+  );
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } });
+  const endsMs = performance.now() + LONGEST_MIGRATION_MS;
+  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, LONGEST_RETRY_MS)) {
+    const { error } = await migrator.migrateToLatest();
+    if (!error) return;
+    if (!isLockTimeout(error) || performance.now() > endsMs)
+      throw error instanceof Error ? error : new Error('The migration failed', { cause: error });
+    await sleep(pauseMs);
+  }
+}
+
+function yielding(migration: Migration): Migration {
+  return {
+    up: async (db) => {
+      await sql.raw(`set local lock_timeout = '${LOCK_TIMEOUT}'`).execute(db);
+      await migration.up(db);
+    },
+  };
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE;
 }
 
 /** The random id that this database was given when it was made; the same for all processes that share it. */

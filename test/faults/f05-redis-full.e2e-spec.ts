@@ -7,7 +7,7 @@ import { after, answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);
 
-const SUBMISSIONS = scaled(150, 1_000);
+const SUBMISSIONS = scaled(100, 1_000);
 
 let world: FaultWorld;
 let redis: Redis;

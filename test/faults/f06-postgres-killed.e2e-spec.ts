@@ -1,30 +1,31 @@
 /** F6: PostgreSQL is killed, or stopped at once, under load, and comes back. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { scaled } from '../support/fault-scale.js';
-import { FaultWorld, until } from '../support/fault-world.js';
+import { FaultWorld, type Member, until } from '../support/fault-world.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const CYCLES = scaled(1, 20);
 jest.setTimeout(120_000 + CYCLES * 60_000);
 
 let world: FaultWorld;
+let api: Member;
 
-beforeEach(async () => {
+beforeAll(async () => {
   world = await FaultWorld.start();
+  world.upstream.script('a', after(800, answer()));
+  [api] = await world.addAll(1);
 });
-afterEach(() => world.stop());
+afterAll(() => world.stop());
 
 it.each(['SIGKILL', 'SIGQUIT'] as const)(
   'F6: ended with %s, PostgreSQL has all that was accepted, nothing is accepted meanwhile, and no answer is paid for twice',
   async (signal) => {
-    world.upstream.script('a', after(800, answer()));
-    const [api] = await world.addAll(1);
     for (let cycle = 0; cycle < CYCLES; cycle++) {
       await world.submitMany(() => [api], 40);
       await until('some calls run', () => world.upstream.openCalls('a') > 5);
       await world.endPostgres(signal);
       for (let number = 0; number < 10; number++) {
-        const reply = await world.trySubmit(api.api, `${cycle}-${number}`);
+        const reply = await world.trySubmit(api.api, `${signal}-${cycle}-${number}`);
         expect(reply?.status).toBe(503);
         expect(Number(reply?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
       }

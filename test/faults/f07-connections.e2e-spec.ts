@@ -49,7 +49,10 @@ it('F7: connections that are ended in the middle of transactions leave nothing h
   let number = 0;
   const submitting = Promise.all(
     Array.from({ length: 4 }, async () => {
-      while (!isOver) await submitOnce(`ended-${number++}`);
+      while (!isOver) {
+        await submitOnce(`ended-${number++}`);
+        await delay(50);
+      }
     }),
   );
   for (let cut = 0; cut < CUTS; cut++) {

@@ -6,7 +6,7 @@ import { draw, scaled, seed } from '../support/fault-scale.js';
 import { FaultWorld } from '../support/fault-world.js';
 
 const LINES = scaled(5_000, 50_000);
-const KILLS = scaled(3, 20);
+const KILLS = scaled(2, 20);
 jest.setTimeout(240_000 + KILLS * 30_000);
 
 let world: FaultWorld;

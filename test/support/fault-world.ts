@@ -198,7 +198,7 @@ export class FaultWorld {
       if (open.length === 0) return;
       if (Date.now() > endMs)
         throw new Error(`Some are open after ${timeoutMs} ms: ${JSON.stringify(open, null, 2)}`);
-      await delay(100);
+      await delay(250);
     }
   }
 
@@ -233,10 +233,12 @@ export class FaultWorld {
   }
 
   async stop(): Promise<void> {
-    await cleanUpBatons();
+    await Promise.all(this.members.map(({ baton }) => baton.kill9()));
     await Promise.all(this.members.flatMap(({ postgres, redis }) => [postgres.close(), redis.close()]));
     await Promise.all([this.upstream.close(), this.receiver.close(), this.redis.kill(), this.owner.stop()]);
     await killOwners();
+    // Their folders, in which the PostgreSQL was as well.
+    await cleanUpBatons();
   }
 
   /** The file of the PostgreSQL's socket. */
