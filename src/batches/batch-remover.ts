@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { NIL } from 'uuid';
 import { BatchJobsService } from '../jobs/batch-jobs.service.js';
-import type { KeptProject, Removed, Remover } from '../retention/remover.js';
+import { type KeptProject, type Removed, type Remover, throughProjects } from '../retention/remover.js';
 import { RetentionService } from '../retention/retention.service.js';
 import { BatchRetentionRepository } from './batch-retention.repository.js';
 
@@ -16,10 +16,8 @@ export class BatchRemover implements Remover {
     retention.register(this);
   }
 
-  async *walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
-    for (const { id, cutoffs } of projects) {
-      if (cutoffs.batches !== null) yield* this.walkThrough(id, cutoffs.batches);
-    }
+  walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
+    return throughProjects(projects, 'batches', (projectId, before) => this.walkThrough(projectId, before));
   }
 
   private async *walkThrough(projectId: string, before: Date): AsyncGenerator<Removed> {

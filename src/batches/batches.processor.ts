@@ -11,7 +11,6 @@ const CONCURRENCY = 8;
 export class BatchesProcessor implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('BatchesProcessor');
   private readonly stopping = new AbortController();
-  private readonly running = new Set<Promise<void>>();
   private readonly listener: Listener;
 
   constructor(
@@ -20,7 +19,7 @@ export class BatchesProcessor implements OnApplicationBootstrap, OnModuleDestroy
   ) {
     this.listener = queue.listen('advance-batch', {
       concurrency: CONCURRENCY,
-      handle: (id) => this.process(id),
+      handle: (id) => this.advance(id),
     });
   }
 
@@ -31,19 +30,12 @@ export class BatchesProcessor implements OnApplicationBootstrap, OnModuleDestroy
   /** Lets each step go on to where it can be taken up again, which is soon. */
   async onModuleDestroy(): Promise<void> {
     this.stopping.abort();
-    await this.listener.close(Promise.all(this.running));
+    await this.listener.close();
   }
 
   /** The message is only a bell: what there is to do stands in Postgres. */
-  private async process(batchId: string): Promise<void> {
-    if (this.stopping.signal.aborted) return;
-    const step = this.advance(batchId);
-    this.running.add(step);
-    await step;
-    this.running.delete(step);
-  }
-
   private async advance(batchId: string): Promise<void> {
+    if (this.stopping.signal.aborted) return;
     try {
       await this.advancer.advance(batchId, this.stopping.signal);
     } catch (error) {

@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { NIL } from 'uuid';
-import type { KeptProject, Removed, Remover } from '../retention/remover.js';
+import {
+  inSteps,
+  type KeptProject,
+  type Removed,
+  type Remover,
+  throughProjects,
+} from '../retention/remover.js';
 import { RetentionService } from '../retention/retention.service.js';
 import { FilesRepository } from './files.repository.js';
 
@@ -14,18 +20,9 @@ export class FileRemover implements Remover {
     retention.register(this);
   }
 
-  async *walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
-    for (const { id, cutoffs } of projects) {
-      if (cutoffs.files !== null) yield* this.walkThrough(id, cutoffs.files);
-    }
-  }
-
-  private async *walkThrough(projectId: string, before: Date): AsyncGenerator<Removed> {
-    let next: string | null = NIL;
-    while (next !== null) {
-      const step = await this.files.deleteOld(projectId, next, before);
-      next = step.next;
-      yield { kind: 'file', count: step.count };
-    }
+  walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
+    return throughProjects(projects, 'files', (projectId, before) =>
+      inSteps<string>('file', NIL, (place) => this.files.deleteOld(projectId, place, before)),
+    );
   }
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { Removed, Remover } from '../retention/remover.js';
+import { inSteps, type Removed, type Remover } from '../retention/remover.js';
 import { RetentionService } from '../retention/retention.service.js';
 import { IdempotencyRepository, type KeyPlace } from './idempotency.repository.js';
 
@@ -15,12 +15,7 @@ export class IdempotencyKeyRemover implements Remover {
     retention.register(this);
   }
 
-  async *walk(): AsyncGenerator<Removed> {
-    let next: KeyPlace | null = BEGIN;
-    while (next !== null) {
-      const step = await this.keys.removeNext(next);
-      next = step.next;
-      yield { kind: 'idempotency_key', count: step.count };
-    }
+  walk(): AsyncGenerator<Removed> {
+    return inSteps('idempotency_key', BEGIN, (place) => this.keys.removeNext(place));
   }
 }

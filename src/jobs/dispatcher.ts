@@ -4,7 +4,6 @@ import { MetricsService } from '../telemetry/metrics.service.js';
 import type { JobBell } from './job-bell.js';
 import { type Filling, JobDispatchRepository, RUNG_AT_ONCE } from './job-dispatch.repository.js';
 
-const MOST_RUNG_AGAIN = RUNG_AT_ONCE;
 /** Most steps of one filling: enough for any window. */
 const MOST_STEPS = 100;
 /** Fillings that are asked for because jobs were taken come no closer to each other than this. */
@@ -70,7 +69,7 @@ export class Dispatcher implements OnModuleDestroy {
   private async fillOnce(): Promise<number> {
     const lines = await this.inSteps(() => this.dispatch.fillLines());
     const jobs = await this.inSteps(() => this.dispatch.fillJobs());
-    const again = await this.rung(await this.dispatch.ringAgain(MOST_RUNG_AGAIN));
+    const again = await this.rung(await this.dispatch.ringAgain(RUNG_AT_ONCE));
     this.isFull = lines.isFull || jobs.isFull;
     return lines.count + jobs.count + again;
   }

@@ -63,7 +63,7 @@ export class JobDispatchRepository {
         from rooms r cross join lateral (
           select id, due_at from jobs
           where ${BACKLOG} and project_id = r.project_id and priority = r.priority and due_at <= now()
-          order by due_at limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) due
+          order by due_at limit ${QUOTA} for update skip locked) due
       )
       ${RING} false as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);
@@ -88,13 +88,13 @@ export class JobDispatchRepository {
         from rooms r cross join lateral (
           select id, 1 as turn from (select id from jobs
             where batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()
-            order by due_at limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) waited
+            order by due_at limit ${QUOTA} for update skip locked) waited
           union all
           select id, 2 as turn from (select id from jobs
             where batch_id = r.batch_id and status = 'queued' and not waiting and rung_at is null and same_as is null
               and due_at <= now() and r.waiting < ${MOST_WAITING}
-            order by id limit least(r.share, greatest(0, r.room - r.rung)) for update skip locked) others
-          order by turn, id limit least(r.share, greatest(0, r.room - r.rung))) due
+            order by id limit ${QUOTA} for update skip locked) others
+          order by turn, id limit ${QUOTA}) due
       )
       ${RING} true as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);
@@ -177,7 +177,10 @@ function roomOf(windowOfAll: number): RawBuilder<unknown> {
     else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / count(*) over ())) end)::int`;
 }
 
-/** How many of each source one statement rings. */
+/** How many of a source `r` one statement rings: its share, as far as it has room. */
+const QUOTA = sql`least(r.share, greatest(0, r.room - r.rung))`;
+
+/** How many of each source one statement may ring. */
 const SHARE = sql`greatest(1, ${RUNG_AT_ONCE} / count(*) over ())`;
 
 function fillingOf(rows: readonly Rung[]): Filling {

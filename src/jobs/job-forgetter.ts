@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { NIL } from 'uuid';
-import type { Removed, Remover } from '../retention/remover.js';
+import { inSteps, type Removed, type Remover } from '../retention/remover.js';
 import { RetentionService } from '../retention/retention.service.js';
 import { type ForgettingPlace, JobForgettingRepository } from './job-forgetting.repository.js';
 
@@ -16,12 +16,7 @@ export class JobForgetter implements Remover {
     retention.register(this);
   }
 
-  async *walk(): AsyncGenerator<Removed> {
-    let next: ForgettingPlace | null = BEGIN;
-    while (next !== null) {
-      const step = await this.repository.forgetNext(next);
-      next = step.next;
-      yield { kind: 'job_body', count: step.forgotten };
-    }
+  walk(): AsyncGenerator<Removed> {
+    return inSteps('job_body', BEGIN, (place) => this.repository.forgetNext(place));
   }
 }

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
-import { MOST_ROWS } from '../retention/remover.js';
+import { MOST_ROWS, type Step } from '../retention/remover.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import { EXPIRED } from './job-runs.repository.js';
 
@@ -25,7 +25,7 @@ export class JobForgettingRepository {
    * Empties the bodies of the next jobs after a place whose result is delivered: no delivery is pending, and one of them carried
    * the whole result, or an hour has passed since the end. Answers how many, and the next place; null when all were looked at.
    */
-  async forgetNext(after: ForgettingPlace): Promise<{ forgotten: number; next: ForgettingPlace | null }> {
+  async forgetNext(after: ForgettingPlace): Promise<Step<ForgettingPlace>> {
     return this.db.transaction().execute(async (trx) => {
       const { rows } = await sql<ForgettingPlace & { goes: boolean }>`
         with seen as materialized (
@@ -42,7 +42,7 @@ export class JobForgettingRepository {
       const ids = rows.filter((row) => row.goes).map((row) => row.jobId);
       if (ids.length > 0) await forget(trx, ids);
       const last = rows.length < MOST_ROWS ? undefined : rows.at(-1);
-      return { forgotten: ids.length, next: last ?? null };
+      return { count: ids.length, next: last ?? null };
     });
   }
 }

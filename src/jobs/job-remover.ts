@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { NIL } from 'uuid';
-import type { KeptProject, Removed, Remover } from '../retention/remover.js';
+import { type KeptProject, type Removed, type Remover, throughProjects } from '../retention/remover.js';
 import { RetentionService } from '../retention/retention.service.js';
 import { JobRetentionRepository } from './job-retention.repository.js';
 
@@ -17,10 +17,8 @@ export class JobRemover implements Remover {
     retention.register(this);
   }
 
-  async *walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
-    for (const { id, cutoffs } of projects) {
-      if (cutoffs.jobs !== null) yield* this.walkThrough(id, cutoffs.jobs);
-    }
+  walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
+    return throughProjects(projects, 'jobs', (projectId, before) => this.walkThrough(projectId, before));
   }
 
   private async *walkThrough(projectId: string, before: Date): AsyncGenerator<Removed> {

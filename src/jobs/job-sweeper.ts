@@ -32,17 +32,18 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
   private isStopped = false;
   private mayReapFromMs = 0;
-  private epoch: string | null = null;
+  private readonly isQueueLost: () => Promise<boolean>;
 
   constructor(
     @Inject(DATABASE_URL) databaseUrl: string,
     private readonly endings: JobEndings,
     private readonly dispatcher: Dispatcher,
-    private readonly dispatch: JobDispatchRepository,
-    private readonly queueEpoch: QueueEpoch,
+    dispatch: JobDispatchRepository,
+    queueEpoch: QueueEpoch,
     private readonly metrics: MetricsService,
     private readonly leases: LeaseKeeper,
   ) {
+    this.isQueueLost = queueEpoch.watch((epoch) => dispatch.noteEpoch(epoch));
     this.cancels = new Notifications(
       databaseUrl,
       CANCEL_CHANNEL,
@@ -83,13 +84,9 @@ export class JobSweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Sees that the queue's store was wiped or started anew, and has what was rung before rung again. */
   private async noticeLoss(): Promise<void> {
-    const epoch = await this.queueEpoch.read();
-    if (epoch === null || epoch === this.epoch) return;
-    if (await this.dispatch.noteEpoch(epoch)) {
-      this.metrics.queueLosses.inc({ of: 'jobs' });
-      this.logger.log('The store of the queue is new, or another one: what waits is rung again');
-    }
-    this.epoch = epoch;
+    if (!(await this.isQueueLost())) return;
+    this.metrics.queueLosses.inc({ of: 'jobs' });
+    this.logger.log('The store of the queue is new, or another one: what waits is rung again');
   }
 
   private async untilFewer(step: () => Promise<number>): Promise<void> {

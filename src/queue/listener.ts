@@ -55,7 +55,7 @@ export class Listener {
   private readonly logger: Logger;
   private worker: Worker<MessageData>;
   private timer: NodeJS.Timeout | undefined;
-  private running = 0;
+  private readonly running = new Set<Promise<void>>();
   /** Since when messages have waited unheard; null while none do. */
   private unheardSinceMs: number | null = null;
   private isRebuilt = false;
@@ -77,10 +77,10 @@ export class Listener {
   }
 
   /**
-   * Takes no new message, and resolves when the running ones are done: `isDone` knows without the store, whose goodbye
-   * would last for ever while it is away. What was still held is found by a sweeper.
+   * Takes no new message, and resolves when `isDone` does: by default when those that are being handled are done. That is known
+   * without the store, whose goodbye would last for ever while it is away. What was still held is found by a sweeper.
    */
-  async close(isDone: Promise<unknown>): Promise<void> {
+  async close(isDone: Promise<unknown> = Promise.allSettled(this.running)): Promise<void> {
     clearInterval(this.timer);
     if ((await this.around.waiting()) === null) {
       await this.worker.pause(true);
@@ -112,16 +112,17 @@ export class Listener {
   private async hear(id: string): Promise<void> {
     this.unheardSinceMs = null;
     this.isRebuilt = false;
-    this.running += 1;
+    const work = this.hearing.handle(id);
+    this.running.add(work);
     try {
-      await this.hearing.handle(id);
+      await work;
     } finally {
-      this.running -= 1;
+      this.running.delete(work);
     }
   }
 
   private async look(): Promise<void> {
-    const isBusy = this.running >= this.hearing.concurrency;
+    const isBusy = this.running.size >= this.hearing.concurrency;
     // A store that is away is silent for everybody; when it is back the connections come back by themselves.
     const waits = !isBusy && ((await this.around.waiting()) ?? 0) > 0;
     if (!waits) {

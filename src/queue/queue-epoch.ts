@@ -25,10 +25,25 @@ export class QueueEpoch {
   constructor(private readonly store: SoftStore) {}
 
   /**
+   * A question to be asked again and again: whether the store is another than when it was asked last. `note` is told who it is
+   * when that is news to this process, and knows whether it is to everybody; what it throws is asked again.
+   */
+  watch(note: (epoch: string) => Promise<boolean>): () => Promise<boolean> {
+    let known: string | null = null;
+    return async () => {
+      const epoch = await this.read();
+      if (epoch === null || epoch === known) return false;
+      const isNew = await note(epoch);
+      known = epoch;
+      return isNew;
+    };
+  }
+
+  /**
    * A text that is another whenever messages that were sent before may be gone: after a wipe, a restart, a failover. Null
    * while nobody can tell, and where messages are kept in PostgreSQL, beside the jobs.
    */
-  async read(): Promise<string | null> {
+  private async read(): Promise<string | null> {
     const answer = await this.store.run(READ_EPOCH, ['epoch'], [randomUUID()]);
     return Array.isArray(answer) ? answer.map(String).join('/') : null;
   }

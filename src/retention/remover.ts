@@ -38,3 +38,35 @@ export interface Remover {
 
 /** So many rows one statement removes at most, without those that hang on them. */
 export const MOST_ROWS = 500;
+
+/** What a step through some of the rows came to, and the place with which the next one begins; null when all were looked at. */
+export interface Step<Place> {
+  readonly count: number;
+  readonly next: Place | null;
+}
+
+/** Walks from a place on, step by step, until all was looked at. */
+export async function* inSteps<Place>(
+  kind: RemovedKind,
+  begin: Place,
+  step: (place: Place) => Promise<Step<Place>>,
+): AsyncGenerator<Removed> {
+  let place: Place | null = begin;
+  while (place !== null) {
+    const { count, next }: Step<Place> = await step(place);
+    place = next;
+    yield { kind, count };
+  }
+}
+
+/** Walks through each project that does not keep these things for ever. */
+export async function* throughProjects(
+  projects: readonly KeptProject[],
+  things: keyof Cutoffs,
+  walk: (projectId: string, before: Date) => AsyncGenerator<Removed>,
+): AsyncGenerator<Removed> {
+  for (const { id, cutoffs } of projects) {
+    const before = cutoffs[things];
+    if (before !== null) yield* walk(id, before);
+  }
+}

@@ -15,14 +15,16 @@ const RUNG_AT_ONCE = 500;
 export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Webhooks');
   private mayFreeFromMs = 0;
-  private epoch: string | null = null;
+  private readonly noticeLoss: () => Promise<boolean>;
   private readonly loop = new SweepLoop(() => this.sweep(), this.logger);
 
   constructor(
     private readonly steps: DeliveryStepsRepository,
     private readonly webhooks: WebhooksService,
-    private readonly queueEpoch: QueueEpoch,
-  ) {}
+    queueEpoch: QueueEpoch,
+  ) {
+    this.noticeLoss = queueEpoch.watch((epoch) => steps.noteEpoch(epoch));
+  }
 
   onApplicationBootstrap(): void {
     this.loop.start();
@@ -47,12 +49,5 @@ export class DeliverySweeper implements OnApplicationBootstrap, OnModuleDestroy 
   private async free(): Promise<void> {
     const freed = await this.steps.freeExpired();
     if (freed > 0) this.logger.warn(`${freed} webhook deliveries were cut off by a worker that is gone`);
-  }
-
-  private async noticeLoss(): Promise<void> {
-    const epoch = await this.queueEpoch.read();
-    if (epoch === null || epoch === this.epoch) return;
-    await this.steps.noteEpoch(epoch);
-    this.epoch = epoch;
   }
 }

@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { NIL } from 'uuid';
-import type { KeptProject, Removed, Remover } from '../retention/remover.js';
+import {
+  inSteps,
+  type KeptProject,
+  type Removed,
+  type Remover,
+  throughProjects,
+} from '../retention/remover.js';
 import { RetentionService } from '../retention/retention.service.js';
 import { type EventPlace, EventRetentionRepository } from './event-retention.repository.js';
 
@@ -16,18 +22,9 @@ export class EventRemover implements Remover {
     retention.register(this);
   }
 
-  async *walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
-    for (const { id, cutoffs } of projects) {
-      if (cutoffs.deliveries !== null) yield* this.walkThrough(id, cutoffs.deliveries);
-    }
-  }
-
-  private async *walkThrough(projectId: string, before: Date): AsyncGenerator<Removed> {
-    let next: EventPlace | null = BEGIN;
-    while (next !== null) {
-      const step = await this.repository.removeNext(projectId, next, before);
-      next = step.next;
-      yield { kind: 'event', count: step.count };
-    }
+  walk(projects: readonly KeptProject[]): AsyncGenerator<Removed> {
+    return throughProjects(projects, 'deliveries', (projectId, before) =>
+      inSteps('event', BEGIN, (place) => this.repository.removeNext(projectId, place, before)),
+    );
   }
 }

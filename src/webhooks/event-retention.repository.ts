@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
-import { MOST_ROWS } from '../retention/remover.js';
+import { MOST_ROWS, type Step } from '../retention/remover.js';
 import { DATABASE, type Database } from '../storage/database.js';
 
 /** The place behind an event, in the order in which they were written. */
@@ -19,11 +19,7 @@ export class EventRetentionRepository {
    * Removes, of a project's next events after a place, those that happened before a moment, with their deliveries and tries. One
    * with a delivery that is pending stays. Answers how many, and the next place; null when all were looked at.
    */
-  async removeNext(
-    projectId: string,
-    after: EventPlace,
-    before: Date,
-  ): Promise<{ count: number; next: EventPlace | null }> {
+  async removeNext(projectId: string, after: EventPlace, before: Date): Promise<Step<EventPlace>> {
     const { rows } = await sql<{ looked: number; count: number; createdAt: string; id: string }>`
       with seen as materialized (
         select id, created_at from webhook_events where project_id = ${projectId} and job_id is null

@@ -26,7 +26,6 @@ const CLAIMS_AT_ONCE = 6;
 export class WebhooksProcessor implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Webhooks');
   private readonly stopping = new AbortController();
-  private readonly underWay = new Set<Promise<void>>();
   private readonly listener: Listener;
   private readonly claims = new Turns(CLAIMS_AT_ONCE, CONCURRENCY);
 
@@ -52,21 +51,17 @@ export class WebhooksProcessor implements OnApplicationBootstrap, OnModuleDestro
   /** Gives the tries that are under way the grace, then cuts them off and makes them due again. */
   async onModuleDestroy(): Promise<void> {
     const timer = setTimeout(() => this.stopping.abort(), this.config.shutdownGraceMs);
-    await this.listener.close(Promise.allSettled(this.underWay));
+    await this.listener.close();
     clearTimeout(timer);
   }
 
   private async process(deliveryId: string): Promise<void> {
-    const work = this.handle(deliveryId);
-    this.underWay.add(work);
     try {
-      await work;
+      await this.handle(deliveryId);
     } catch (error) {
       // An outage or a defect; the lease runs out and the delivery is due again.
       const id = toPublicId('whd', deliveryId);
       this.logger.error(error instanceof Error ? error : String(error), `Delivery ${id} could not be tried`);
-    } finally {
-      this.underWay.delete(work);
     }
   }
 

@@ -12,11 +12,12 @@ import { JobsRepository } from '../../src/jobs/jobs.repository.js';
 import type { Schema } from '../../src/storage/schema.js';
 import { migrate, openDatabase } from '../../src/storage/database.js';
 import { newUuid } from '../../src/storage/ids.js';
+import { scaled } from '../support/fault-scale.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
 jest.setTimeout(900_000);
 
-const QUEUED = process.env['FAULTS'] === 'long' ? 1_000_000 : 100_000;
+const QUEUED = scaled(100_000, 1_000_000);
 const PROJECTS = 40;
 const BATCHES = 10;
 /** Of the database's own time, for one step. */

@@ -1,7 +1,8 @@
 /** F2: an API dies in the middle of a submission; its client comes back with the same key. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { draw, scaled, seed } from '../support/fault-scale.js';
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 
 const KILLS = scaled(3, 100);
 jest.setTimeout(120_000 + KILLS * 5_000);

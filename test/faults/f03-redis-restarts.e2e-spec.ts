@@ -1,9 +1,11 @@
 /** F3: Redis is killed or stopped under load and comes back, with all that it held or with nothing. */
+import { percentile } from '../../bench/statistics.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { newFolder } from '../support/baton-process.js';
 import { scaled } from '../support/fault-scale.js';
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
-import { p99Beyond, quantile, timed } from '../support/quickness.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
+import { p99Beyond, timed } from '../support/quickness.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const SUBMISSIONS = scaled(100, 1_000);
@@ -68,8 +70,8 @@ it.each(WAYS)(
     await world.allEnded(30_000);
 
     console.info(
-      `of F3 ${name}: ${SUBMISSIONS} accepted without Redis, ${quantile(missed, 0.99).toFixed(0)} ms each ` +
-        `(with it ${quantile(usual, 0.99).toFixed(0)}), drained ${Date.now() - backMs} ms after its return`,
+      `of F3 ${name}: ${SUBMISSIONS} accepted without Redis, ${percentile(missed, 99).toFixed(0)} ms each ` +
+        `(with it ${percentile(usual, 99).toFixed(0)}), drained ${Date.now() - backMs} ms after its return`,
     );
     expect(p99Beyond(missed, usual, 20)).toBeLessThanOrEqual(100);
     await until('the worker hears Redis', async () => (await readiness(worker))[0] === 200);

@@ -1,6 +1,7 @@
 /** F4: Redis forgets everything while much waits and some runs. */
 import { Redis } from 'ioredis';
-import { FaultWorld, until } from '../support/fault-world.js';
+import { FaultWorld } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);

@@ -1,8 +1,9 @@
 /** F5: Redis has no room for anything more, and then has. */
+import { percentile } from '../../bench/statistics.js';
 import { Redis } from 'ioredis';
 import { scaled } from '../support/fault-scale.js';
 import { FaultWorld, type Member } from '../support/fault-world.js';
-import { p99Beyond, quantile, timed } from '../support/quickness.js';
+import { p99Beyond, timed } from '../support/quickness.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);
@@ -47,7 +48,7 @@ it('F5: full, it is as if it were away: jobs are accepted as quickly, and run wh
   const backMs = Date.now();
   await world.allEnded(30_000);
   console.info(
-    `of F5: ${SUBMISSIONS} accepted by a full Redis, ${quantile(full, 0.99).toFixed(0)} ms each (else ${quantile(usual, 0.99).toFixed(0)}), ` +
+    `of F5: ${SUBMISSIONS} accepted by a full Redis, ${percentile(full, 99).toFixed(0)} ms each (else ${percentile(usual, 99).toFixed(0)}), ` +
       `drained ${Date.now() - backMs} ms after there was room`,
   );
   expect(p99Beyond(full, usual, 20)).toBeLessThanOrEqual(100);

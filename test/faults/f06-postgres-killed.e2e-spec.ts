@@ -1,7 +1,8 @@
 /** F6: PostgreSQL is killed, or stopped at once, under load, and comes back. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { scaled } from '../support/fault-scale.js';
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const CYCLES = scaled(1, 20);

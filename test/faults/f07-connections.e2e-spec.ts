@@ -2,7 +2,8 @@
 import { Client } from 'pg';
 import { setTimeout as delay } from 'node:timers/promises';
 import { draw, scaled } from '../support/fault-scale.js';
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const CUTS = scaled(15, 300);

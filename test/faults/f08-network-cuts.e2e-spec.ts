@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { scaled } from '../support/fault-scale.js';
-import { CONCURRENCY, FaultWorld, type Member, until } from '../support/fault-world.js';
+import { CONCURRENCY, FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { timed } from '../support/quickness.js';
 import { after, answer } from '../support/upstream-behaviours.js';

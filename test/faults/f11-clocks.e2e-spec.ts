@@ -1,7 +1,8 @@
 /** F11: the clocks of the processes are wrong by an hour, each in its own way, and jump while they run. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);

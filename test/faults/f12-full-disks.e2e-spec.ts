@@ -9,7 +9,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BatonClient } from '../support/baton-client.js';
 import { newFolder } from '../support/baton-process.js';
-import { FaultWorld, until } from '../support/fault-world.js';
+import { FaultWorld } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);

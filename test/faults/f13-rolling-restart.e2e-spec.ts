@@ -1,7 +1,8 @@
 /** F13: all processes are replaced under load, one after the other, as an upgrade does it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { draw, isLong, scaled } from '../support/fault-scale.js';
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { timed } from '../support/quickness.js';
 import { after, answer, hang } from '../support/upstream-behaviours.js';
 

@@ -1,7 +1,8 @@
 /** F15: a worker stands still for longer than its lease, and goes on as if nothing had been. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { scaled } from '../support/fault-scale.js';
-import { FaultWorld, until } from '../support/fault-world.js';
+import { FaultWorld } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const FROZEN_MS = scaled(17_000, 60_000);

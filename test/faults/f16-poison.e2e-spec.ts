@@ -2,7 +2,8 @@
  * F16: a job that kills each worker that takes it. Baton has no such job by design, so the upstream plays it: when it is called for
  * the job, the worker that called is killed.
  */
-import { FaultWorld, type Member, until } from '../support/fault-world.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
+import { until } from '../support/until.js';
 import { after, answer, hang } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(240_000);

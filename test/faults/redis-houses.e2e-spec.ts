@@ -4,16 +4,16 @@ import { Redis } from 'ioredis';
 import type { BatonClient } from '../support/baton-client.js';
 import { BatonProcess, cleanUpBatons, newFolder } from '../support/baton-process.js';
 import { killOwners, Owner } from '../support/embedded-postgres-owner.js';
+import { scaled } from '../support/fault-scale.js';
 import { type RedisHouse, startRedisCluster, startRedisSentinel } from '../support/redis-cluster.js';
 import { ScriptedUpstream } from '../support/scripted-upstream.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(240_000);
 
-const IS_LONG = process.env['FAULTS'] === 'long';
-const JOBS = IS_LONG ? 2_000 : 200;
-const APIS = IS_LONG ? 3 : 1;
-const WORKERS = IS_LONG ? 4 : 2;
+const JOBS = scaled(200, 2_000);
+const APIS = scaled(1, 3);
+const WORKERS = scaled(2, 4);
 const DRAINED_WITHIN_MS = 30_000;
 
 let upstream: ScriptedUpstream;

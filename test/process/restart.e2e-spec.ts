@@ -10,6 +10,7 @@ import type { AttemptReply, BatonClient, JobReply } from '../support/baton-clien
 import { BatonProcess, cleanUpBatons, newFolder } from '../support/baton-process.js';
 import { eventually, killOwners, Owner, postmasterPid } from '../support/embedded-postgres-owner.js';
 import { type RunningRedis, startRedis } from '../support/redis-server.js';
+import { drawFrom } from '../support/simulated-world.js';
 import { ScriptedUpstream } from '../support/scripted-upstream.js';
 import { after, answer, type Behaviour, fail } from '../support/upstream-behaviours.js';
 import { WebhookReceiver } from '../support/webhook-receiver.js';
@@ -55,17 +56,6 @@ async function start(cwd: string, env: Record<string, string> = {}): Promise<Bat
       ...env,
     },
   });
-}
-
-/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
-function randomsOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Does as the other behaviour, and notes the calls that lost their caller before they were answered. */
@@ -146,7 +136,7 @@ describe.each(['redis', 'postgres'])('with the queue on %s', (backend) => {
 
   it('every job ends once, whenever Baton is killed', async () => {
     const seed = Number(process.env['RESTART_SEED'] ?? randomInt(2 ** 31));
-    const random = randomsOf(seed);
+    const random = drawFrom(seed);
     console.info(`RESTART_SEED=${seed}`);
     const moments = Array.from({ length: KILLS }, () => 200 + random() * 2_000);
     const killPostgresAt = Math.floor(random() * KILLS);

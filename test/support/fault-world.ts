@@ -6,12 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BatonClient, JobReply, Reply } from './baton-client.js';
+import { postgresBehindProxy, redisBehindProxy } from './behind-proxy.js';
 import { BatonProcess, cleanUpBatons, newFolder } from './baton-process.js';
 import { killOwners, Owner, postmasterPid, query } from './embedded-postgres-owner.js';
 import { type CheckedRun, checkInvariants, type Figures } from './invariants.js';
 import { type RedisOptions, type RunningRedis, startRedis } from './redis-server.js';
 import { ScriptedUpstream } from './scripted-upstream.js';
-import { TcpProxy } from './tcp-proxy.js';
+import type { TcpProxy } from './tcp-proxy.js';
 import { WebhookReceiver } from './webhook-receiver.js';
 
 /** One process, and its two ways to the stores. */
@@ -39,19 +40,6 @@ function onSmallDisk(folder: string, sizeMb: number): string[] {
   const mount = `mkdir -p "$0" && mount -t tmpfs -o size=${sizeMb}m,mode=755 none "$0" && exec "$@"`;
   const namespaces = process.getuid?.() === 0 ? ['--mount'] : ['--mount', '--user', '--map-root-user'];
   return ['unshare', ...namespaces, '--', 'sh', '-c', mount, folder];
-}
-
-/** Waits until it holds. Throws after `timeoutMs`, saying what does not. */
-export async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  timeoutMs = 20_000,
-): Promise<void> {
-  const endMs = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > endMs) throw new Error(`After ${timeoutMs} ms it is still not so that ${what}.`);
-    await delay(20);
-  }
 }
 
 export class FaultWorld {
@@ -96,13 +84,10 @@ export class FaultWorld {
   /** Starts a process and waits until it is ready. The first one makes the tables: let it be alone. */
   async add(roles: string, env: Readonly<Record<string, string>> = {}, program?: string): Promise<Member> {
     const [postgres, redis] = await Promise.all([
-      TcpProxy.start({ path: this.socket() }),
-      TcpProxy.start({ host: '127.0.0.1', port: this.redis.port }),
+      postgresBehindProxy(this.databaseUrl),
+      redisBehindProxy(this.redis.url),
     ]);
-    const url = new URL(this.databaseUrl);
-    url.search = 'sslmode=disable';
-    url.host = `127.0.0.1:${postgres.port}`;
-    const stores = { DATABASE_URL: url.toString(), REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+    const stores = { DATABASE_URL: postgres.url, REDIS_URL: redis.url };
     const baton = await BatonProcess.start({
       file: {
         // A model that keeps failing is called all the same: what is looked at is who was called.
@@ -112,7 +97,7 @@ export class FaultWorld {
       env: { ...ENV, ...stores, ROLES: roles, ...env },
       ...(program === undefined ? {} : { program }),
     });
-    const member = { baton, api: baton.api, postgres, redis };
+    const member = { baton, api: baton.api, postgres: postgres.proxy, redis: redis.proxy };
     this.members.push(member);
     return member;
   }
@@ -239,11 +224,5 @@ export class FaultWorld {
     await killOwners();
     // Their folders, in which the PostgreSQL was as well.
     await cleanUpBatons();
-  }
-
-  /** The file of the PostgreSQL's socket. */
-  private socket(): string {
-    const { searchParams } = new URL(this.databaseUrl);
-    return `${searchParams.get('host')}/.s.PGSQL.${searchParams.get('port')}`;
   }
 }

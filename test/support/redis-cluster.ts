@@ -2,9 +2,9 @@
 import { writeFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort, type RunningRedis, startRedis, startSentinel } from './redis-server.js';
+import { until } from './until.js';
 
 const SLOTS = 16_384;
 const MASTERS = 3;
@@ -40,10 +40,14 @@ export async function startRedisCluster(): Promise<RedisHouse> {
     const [first_] = servers;
     if (index > 0 && first_) await client.call('CLUSTER', 'MEET', '127.0.0.1', first_.port, first_.busPort);
   }
-  await until(async () => {
-    const infos = await Promise.all(clients.map((client) => client.call('CLUSTER', 'INFO')));
-    return infos.every((info) => /cluster_state:ok[^]*cluster_known_nodes:3/.test(String(info)));
-  });
+  await until(
+    'the nodes of the cluster know each other',
+    async () => {
+      const infos = await Promise.all(clients.map((client) => client.call('CLUSTER', 'INFO')));
+      return infos.every((info) => /cluster_state:ok[^]*cluster_known_nodes:3/.test(String(info)));
+    },
+    UP_TIMEOUT_MS,
+  );
   for (const client of clients) client.disconnect();
   return {
     url: `redis+cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
@@ -72,11 +76,15 @@ export async function startRedisSentinel(): Promise<RedisHouse> {
   const [first] = sentinels;
   if (!first) throw new Error('There is no sentinel');
   const client = new Redis(first.port, '127.0.0.1');
-  await until(async () => {
-    const known = (await client.call('SENTINEL', 'MASTER', 'baton')) as string[];
-    const about = (name: string) => Number(known[known.indexOf(name) + 1]);
-    return about('num-slaves') === 1 && about('num-other-sentinels') === 2;
-  });
+  await until(
+    'the sentinels know each other',
+    async () => {
+      const known = (await client.call('SENTINEL', 'MASTER', 'baton')) as string[];
+      const about = (name: string) => Number(known[known.indexOf(name) + 1]);
+      return about('num-slaves') === 1 && about('num-other-sentinels') === 2;
+    },
+    UP_TIMEOUT_MS,
+  );
   client.disconnect();
   return {
     url: `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/baton`,
@@ -86,12 +94,4 @@ export async function startRedisSentinel(): Promise<RedisHouse> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + UP_TIMEOUT_MS;
-  while (!(await isSo())) {
-    if (Date.now() > endMs) throw new Error(`Not up after ${UP_TIMEOUT_MS} ms`);
-    await delay(100);
-  }
 }
