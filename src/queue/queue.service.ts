@@ -51,9 +51,13 @@ export class QueueService implements OnApplicationShutdown {
     return problem === null;
   }
 
-  /** Resolves when the store answers; throws when it does not. */
+  /** Resolves when the store can take a message; throws when it can't. A Redis that is full, or a replica, would still answer what is asked. */
   async ping(): Promise<void> {
-    const problem = await this.ask(() => this.queue('run-job').getJobCountByTypes('waiting'));
+    const problem = await this.ask(async () => {
+      if (this.backend.kind === 'postgres') return this.queue('run-job').getJobCountByTypes('waiting');
+      const client = await this.queue('run-job').getBackend().client;
+      return client.set(`${this.backend.prefix}:ping`, 1, { EX: 60 });
+    });
     if (problem !== null) throw new Error(problem);
   }
 
@@ -87,8 +91,12 @@ export class QueueService implements OnApplicationShutdown {
 
   /** Null when the store answered in time, else what came between. */
   private async ask(question: () => Promise<unknown>): Promise<string | null> {
-    if (this.unanswered > 0) return 'the store still owes an answer';
-    const answer = question();
+    const problem = this.unanswered > 0 ? 'the store still owes an answer' : await this.answerTo(question());
+    if (problem !== null) this.metrics.queueFailures.inc();
+    return problem;
+  }
+
+  private async answerTo(answer: Promise<unknown>): Promise<string | null> {
     const problem = await problemOf(answer, RING_TIMEOUT_MS);
     if (problem !== null) {
       this.unanswered += 1;

@@ -72,6 +72,11 @@ export class MetricsService {
     'Times that a worker heard nothing although messages waited, and took a new connection.',
     ['queue'],
   );
+  readonly queueFailures = this.counter(
+    'baton_queue_failures_total',
+    'Messages and questions that the store of the queue refused, or did not answer in time.',
+    [],
+  );
   readonly queueLosses = this.counter(
     'baton_queue_lost_total',
     'Times that the store of the queue was wiped or started anew, and what it may have lost was rung again.',

@@ -32,6 +32,12 @@ async function submitTimes(api: Member, name: string): Promise<number[]> {
   return times;
 }
 
+/** How often the store of the queue has refused something, as this process tells it. */
+async function failuresOf(member: Member): Promise<number> {
+  const { text } = await member.api.request('GET', '/metrics');
+  return Number(/^baton_queue_failures_total (\d+)$/m.exec(text)?.[1]);
+}
+
 it('F5: full, it is as if it were away: jobs are accepted as quickly, and run when there is room', async () => {
   world.upstream.script('a', after(300, answer()));
   const [api, worker] = await world.addAll(1);
@@ -44,6 +50,7 @@ it('F5: full, it is as if it were away: jobs are accepted as quickly, and run wh
     (await api.api.request('GET', '/readyz')).body['status'],
     (await worker.api.request('GET', '/readyz')).status,
   ];
+  const failures = await Promise.all([api, worker].map(failuresOf));
   await redis.config('SET', 'maxmemory', '0');
   const backMs = Date.now();
   await world.allEnded(30_000);
@@ -55,5 +62,6 @@ it('F5: full, it is as if it were away: jobs are accepted as quickly, and run wh
   await world.check();
   // An operator sees it without looking for it in a log.
   expect(seen).toEqual(['degraded', 503]);
+  for (const count of failures) expect(count).toBeGreaterThan(0);
   expect((await api.api.request('GET', '/readyz')).body['status']).toBe('ok');
 });

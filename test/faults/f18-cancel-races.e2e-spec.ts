@@ -1,7 +1,8 @@
-/** F18: jobs are cancelled at the very moment at which they end. */
+/** F18: jobs are cancelled at the very moment at which they end, and deleted at that at which their end is told. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { draw, scaled, seed } from '../support/fault-scale.js';
-import { FaultWorld } from '../support/fault-world.js';
+import { toUuid } from '../../src/storage/ids.js';
+import { FaultWorld, type Member } from '../support/fault-world.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const JOBS = scaled(200, 3_000);
@@ -44,4 +45,39 @@ it(`F18: of a cancellation and an end one wins, and everybody is told the same (
   console.info(`of F18: ${counts[0]} ended by themselves, ${counts[1]} were cancelled`);
   // Else nothing raced.
   for (const count of counts) expect(count).toBeGreaterThan(JOBS / 20);
+});
+
+it(`F18: a job that is deleted while its end is told is gone whole, and the teller goes on (FAULTS_SEED=${seed})`, async () => {
+  const [api] = world.members as [Member];
+  world.receiver.script('/deleted', { status: 200, delayMs: 20 });
+  const envelope = { webhook_url: world.receiver.url('/deleted') };
+  let left = JOBS;
+  const deleted: string[] = [];
+  const lane = async (): Promise<void> => {
+    while (left-- > 0) {
+      const id = await world.submit(() => [api], envelope);
+      let status = 409;
+      while (status === 409) {
+        await delay(draw() * 40);
+        status = (await api.api.request('DELETE', `/v1/jobs/${id}`)).status;
+      }
+      expect(status).toBe(200);
+      deleted.push(id);
+    }
+  };
+  await Promise.all(Array.from({ length: 10 }, lane));
+  // It goes on: one more is told of.
+  await world.submit(() => [api], { webhook_url: world.receiver.url('/steady') });
+  await world.receiver.waitFor('/steady', 1);
+  await world.allEnded(30_000);
+  const told = world.receiver
+    .received('/deleted')
+    .map(({ body }) => (JSON.parse(body.toString()) as { data: { id: string } }).data.id);
+  console.info(`of F18: ${deleted.length} deleted, ${told.length} of them told`);
+  // Nobody had to be told again, and nobody was told of a job that went before its end was being told.
+  expect(new Set(told).size).toBe(told.length);
+  expect(told.length).toBeLessThanOrEqual(deleted.length);
+  const gone = deleted.map((id) => `'${toUuid('job', id)}'`).join();
+  for (const table of ['webhook_events', 'webhook_deliveries', 'attempts', 'job_requests', 'job_responses'])
+    expect(await world.query(`select job_id from ${table} where job_id in (${gone})`)).toEqual([]);
 });

@@ -126,7 +126,8 @@ export class BatonClient {
   private async patiently(method: string, path: string, body?: unknown): Promise<Reply> {
     for (;;) {
       const reply = await this.request(method, path, body);
-      if (reply.body.error?.['code'] !== 'overloaded') return reply;
+      // A job that failed may say so of a model.
+      if (reply.status !== 503 || reply.body.error?.['code'] !== 'overloaded') return reply;
       await delay(Number(reply.headers.get('retry-after')) * 1000);
     }
   }

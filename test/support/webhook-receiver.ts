@@ -8,6 +8,8 @@ export type ReceiverAnswer =
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string | Buffer;
+      /** How long it takes to answer. */
+      readonly delayMs?: number;
     }
   | 'hang'
   | 'reset';
@@ -85,8 +87,12 @@ export class WebhookReceiver {
     this.seen.push({ path, headers, body: Buffer.concat(chunks), atMs: Date.now() });
     const answer = this.next(path);
     if (answer === 'hang') return;
-    if (answer === 'reset') request.socket.destroy();
-    else response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
+    if (answer === 'reset') {
+      request.socket.destroy();
+      return;
+    }
+    if (answer.delayMs) await delay(answer.delayMs);
+    response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
   }
 
   private next(path: string): ReceiverAnswer {
