@@ -50,8 +50,14 @@ module.exports = {
     },
     // Processes, files and the machine: each test starts what it needs itself.
     { ...base, ...stores, displayName: 'process', testMatch: ['<rootDir>/test/process/*.e2e-spec.ts'] },
-    // What breaks, and what must hold then; FAULTS=long for as many kills as it needs to be believed.
-    { ...base, ...stores, displayName: 'faults', testMatch: ['<rootDir>/test/faults/*.e2e-spec.ts'] },
+    // What breaks, and what must hold then; FAULTS=long for all of it, and as many kills as it needs to be believed.
+    {
+      ...base,
+      ...stores,
+      displayName: 'faults',
+      testMatch: ['<rootDir>/test/faults/*.e2e-spec.ts'],
+      runner: '<rootDir>/test/support/serial-runner.cjs',
+    },
   ],
   reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
   maxWorkers: 2,

@@ -1,9 +1,9 @@
 import pg from 'pg';
 
-/** A statement that is not answered within this time is looked after. */
-const SUSPECT_AFTER_MS = 5_000;
-const LOOK_EVERY_MS = 2_000;
-const PROBE_TIMEOUT_MS = 3_000;
+/** A statement that is not answered within this time is looked after; the three together are the longest that anybody waits in vain. */
+const SUSPECT_AFTER_MS = 4_000;
+const LOOK_EVERY_MS = 1_000;
+const PROBE_TIMEOUT_MS = 2_000;
 /** A pooler between us and the server hides who does what there: then the time alone tells. */
 const LONGEST_UNSEEN_MS = 60_000;
 

@@ -5,7 +5,7 @@ import { draw, scaled, seed } from '../support/fault-scale.js';
 import { CONCURRENCY, FaultWorld, type Member } from '../support/fault-world.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
-const KILLS = scaled(6, 200);
+const KILLS = scaled(3, 200);
 jest.setTimeout(180_000 + KILLS * 10_000);
 /** From the kill to the next call of the same job, for 99 of 100. */
 const RECOVERY_MS = 15_000;

@@ -2,7 +2,7 @@
 import { percentile } from '../../bench/statistics.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { newFolder } from '../support/baton-process.js';
-import { scaled } from '../support/fault-scale.js';
+import { isLong, scaled } from '../support/fault-scale.js';
 import { FaultWorld, type Member } from '../support/fault-world.js';
 import { until } from '../support/until.js';
 import { p99Beyond, timed } from '../support/quickness.js';
@@ -44,12 +44,14 @@ async function readiness(member: Member): Promise<[number, unknown]> {
   return [status, body['status']];
 }
 
-const WAYS = [
-  ['killed', true],
-  ['killed', false],
-  ['stopped', true],
-  ['stopped', false],
-] as const;
+const WAYS = (
+  [
+    ['killed', false],
+    ['stopped', true],
+    ['killed', true],
+    ['stopped', false],
+  ] as const
+).slice(0, isLong ? 4 : 2);
 
 it.each(WAYS)(
   'F3: %s while jobs come in, with its file (%s), Redis is missed by nobody',

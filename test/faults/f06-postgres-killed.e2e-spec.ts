@@ -1,6 +1,6 @@
 /** F6: PostgreSQL is killed, or stopped at once, under load, and comes back. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { scaled } from '../support/fault-scale.js';
+import { isLong, scaled } from '../support/fault-scale.js';
 import { FaultWorld, type Member } from '../support/fault-world.js';
 import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-it.each(['SIGKILL', 'SIGQUIT'] as const)(
+it.each(isLong ? (['SIGKILL', 'SIGQUIT'] as const) : (['SIGKILL'] as const))(
   'F6: ended with %s, PostgreSQL has all that was accepted, nothing is accepted meanwhile, and no answer is paid for twice',
   async (signal) => {
     for (let cycle = 0; cycle < CYCLES; cycle++) {

@@ -1,5 +1,6 @@
 /** F9: providers that send far too much, or nothing, to a worker that is a process of its own. */
 import { spawnSync } from 'node:child_process';
+import { inTheLongRun } from '../support/fault-scale.js';
 import { FaultWorld, type Member } from '../support/fault-world.js';
 import { answer, gzipBomb, hang, huge, manyHeaders, reply } from '../support/upstream-behaviours.js';
 
@@ -32,7 +33,7 @@ function residentBytes(member: Member): number {
   return Number(stdout) * 1_024;
 }
 
-it.each([
+inTheLongRun.each([
   ['300 MB', 'huge'],
   ['300 MB, announced', 'announced'],
   ['a gzip bomb of 1 GB', 'bomb'],
@@ -50,7 +51,7 @@ it.each([
   expect(peak - before).toBeLessThanOrEqual(MOST_GROWTH);
 });
 
-it('F9: a redirect to the address of a cloud’s metadata is not followed', async () => {
+inTheLongRun('F9: a redirect to the address of a cloud’s metadata is not followed', async () => {
   const location = 'http://169.254.169.254/latest/meta-data/';
   world.upstream.script('redirect', reply(302, '', { location }));
   const job = await api.api.run({ models: ['up/redirect', 'up/good'] });
@@ -58,7 +59,7 @@ it('F9: a redirect to the address of a cloud’s metadata is not followed', asyn
   expect(job.attempts[0]).toMatchObject({ class: 'malformed', http_status: 302, sent: true });
 });
 
-it.each([
+inTheLongRun.each([
   ['-1', { 'x-ratelimit-remaining-requests': '-1', 'x-ratelimit-reset-requests': '-1' }],
   ['words', { 'x-ratelimit-remaining-tokens': 'many', 'x-ratelimit-reset-tokens': 'soon' }],
 ])('F9: an answer whose rate limit headers say %s is an answer', async (_name, headers) => {
@@ -69,7 +70,7 @@ it.each([
   expect((await api.api.run({ model: 'up/odd' })).status).toBe('completed');
 });
 
-it('F9: a deadline is kept to within a second, whatever a provider does', async () => {
+inTheLongRun('F9: a deadline is kept to within a second, whatever a provider does', async () => {
   const job = await api.api.run({ model: 'up/hang' }, { expires_in: 2 });
   expect(job.status).not.toBe('completed');
   const [row] = await world.query<{ late_ms: number }>(

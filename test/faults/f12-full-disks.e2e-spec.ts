@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BatonClient } from '../support/baton-client.js';
 import { newFolder } from '../support/baton-process.js';
+import { inTheLongRun } from '../support/fault-scale.js';
 import { FaultWorld } from '../support/fault-world.js';
 import { until } from '../support/until.js';
 import { after, answer } from '../support/upstream-behaviours.js';
@@ -26,45 +27,48 @@ function* zeros(): Generator<Buffer> {
   for (;;) yield Buffer.alloc(MEGABYTE / 4);
 }
 
-it('F12: with no room on the disk of PostgreSQL nothing is accepted, and all goes on without a restart when there is room', async () => {
-  world = await FaultWorld.start({ diskMb: DISK_MB });
-  world.upstream.script('a', after(100, answer()));
-  const [api] = await world.addAll(1);
-  await world.submitMany(() => [api], 20);
-  const filler = join(world.dataDir, 'filler');
-  await expect(pipeline(Readable.from(zeros()), createWriteStream(filler))).rejects.toThrow('ENOSPC');
+inTheLongRun(
+  'F12: with no room on the disk of PostgreSQL nothing is accepted, and all goes on without a restart when there is room',
+  async () => {
+    world = await FaultWorld.start({ diskMb: DISK_MB });
+    world.upstream.script('a', after(100, answer()));
+    const [api] = await world.addAll(1);
+    await world.submitMany(() => [api], 20);
+    const filler = join(world.dataDir, 'filler');
+    await expect(pipeline(Readable.from(zeros()), createWriteStream(filler))).rejects.toThrow('ENOSPC');
 
-  // What is left in files that have room is used up first.
-  const request = { model: 'up/a', messages: [{ role: 'user', content: 'x'.repeat(500_000) }] };
-  const statuses: (number | null)[] = [];
-  await until(
-    'no submission is accepted',
-    async () => {
-      const reply = await world.trySubmit(api.api, `large-${statuses.length}`, { request });
-      statuses.push(reply?.status ?? null);
-      return statuses.length > 20 && statuses.slice(-10).every((status) => status !== 202);
-    },
-    60_000,
-  );
-  expect(new Set(statuses.filter((status) => status !== 202))).toEqual(new Set([503]));
-  const form = new FormData();
-  form.append('purpose', 'batch');
-  form.append('file', new Blob([Buffer.alloc(3 * MEGABYTE, '\n')]), 'input.jsonl');
-  const upload = await fetch(`${api.api.url}/v1/files`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${api.api.key}` },
-    body: form,
-  });
-  expect([503, 507]).toContain(upload.status);
+    // What is left in files that have room is used up first.
+    const request = { model: 'up/a', messages: [{ role: 'user', content: 'x'.repeat(500_000) }] };
+    const statuses: (number | null)[] = [];
+    await until(
+      'no submission is accepted',
+      async () => {
+        const reply = await world.trySubmit(api.api, `large-${statuses.length}`, { request });
+        statuses.push(reply?.status ?? null);
+        return statuses.length > 20 && statuses.slice(-10).every((status) => status !== 202);
+      },
+      60_000,
+    );
+    expect(new Set(statuses.filter((status) => status !== 202))).toEqual(new Set([503]));
+    const form = new FormData();
+    form.append('purpose', 'batch');
+    form.append('file', new Blob([Buffer.alloc(3 * MEGABYTE, '\n')]), 'input.jsonl');
+    const upload = await fetch(`${api.api.url}/v1/files`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${api.api.key}` },
+      body: form,
+    });
+    expect([503, 507]).toContain(upload.status);
 
-  await rm(filler);
-  const id = await world.submit(() => [api]);
-  await api.api.ended(id, 60_000);
-  await world.allEnded(60_000);
-  await world.check();
-});
+    await rm(filler);
+    const id = await world.submit(() => [api]);
+    await api.api.ended(id, 60_000);
+    await world.allEnded(60_000);
+    await world.check();
+  },
+);
 
-it('F12: a log that cannot be written any more stops nothing', async () => {
+inTheLongRun('F12: a log that cannot be written any more stops nothing', async () => {
   world = await FaultWorld.start();
   const { baton } = await world.add('api');
   const env = {

@@ -6,7 +6,7 @@ import { until } from '../support/until.js';
 import { timed } from '../support/quickness.js';
 import { after, answer, hang } from '../support/upstream-behaviours.js';
 
-const ROUNDS = scaled(3, 20);
+const ROUNDS = scaled(1, 20);
 jest.setTimeout(120_000 + ROUNDS * 30_000);
 
 let world: FaultWorld;
