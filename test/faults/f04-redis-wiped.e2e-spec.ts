@@ -1,12 +1,13 @@
 /** F4: Redis forgets everything while much waits and some runs. */
 import { Redis } from 'ioredis';
+import { scaled } from '../support/fault-scale.js';
 import { FaultWorld } from '../support/fault-world.js';
 import { until } from '../support/until.js';
 import { answer } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);
 
-const WAITING = 1_000;
+const WAITING = scaled(300, 1_000);
 const RUNNING = 50;
 
 let world: FaultWorld;

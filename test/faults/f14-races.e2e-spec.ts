@@ -5,7 +5,7 @@ import { scaled } from '../support/fault-scale.js';
 import { FaultWorld } from '../support/fault-world.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
-const WORKERS = scaled(4, 20);
+const WORKERS = scaled(2, 20);
 const JOBS = 10;
 const MESSAGES = 100;
 jest.setTimeout(240_000);

@@ -1,10 +1,8 @@
 /** F18: jobs are cancelled at the very moment at which they end, and deleted at that at which their end is told. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { draw, scaled, seed } from '../support/fault-scale.js';
-import { percentile } from '../../bench/statistics.js';
 import { toUuid } from '../../src/storage/ids.js';
 import { FaultWorld, type Member } from '../support/fault-world.js';
-import { timed } from '../support/quickness.js';
 import { after, answer } from '../support/upstream-behaviours.js';
 
 const JOBS = scaled(120, 3_000);
@@ -18,32 +16,21 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-/** How long a job usually takes here and now, when some are there at once. */
-async function usualLifeMs(api: Member): Promise<number> {
-  const times: number[] = [];
-  const lane = async (): Promise<void> => {
-    for (let number = 0; number < 5; number++) {
-      const [, tookMs] = await timed(async () => api.api.ended(await world.submit(() => [api])));
-      times.push(tookMs);
-    }
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
-  return percentile(times, 50);
-}
-
 it(`F18: of a cancellation and an end one wins, and everybody is told the same (FAULTS_SEED=${seed})`, async () => {
   world.upstream.script('a', (call, response) => after(draw() * 120, answer())(call, response));
   const [api] = await world.addAll(2);
-  const lifeMs = await usualLifeMs(api);
+  // Comes to where as many are cancelled as are not, on any machine.
+  let latestMs = 150;
   let left = JOBS;
   const said = new Map<string, string>();
   const lane = async (): Promise<void> => {
     while (left-- > 0) {
       const id = await world.submit(() => [api]);
-      await delay(draw() * 2 * lifeMs);
+      await delay(draw() * latestMs);
       const replies = await Promise.all([1, 2].map(() => api.api.request('POST', `/v1/jobs/${id}/cancel`)));
       for (const reply of replies) {
         expect([200, 409]).toContain(reply.status);
+        latestMs *= reply.body['status'] === 'cancelled' ? 1.03 : 0.97;
         if (reply.status === 200) said.set(id, String(reply.body['status']));
       }
     }
