@@ -57,6 +57,8 @@ module.exports = {
       displayName: 'faults',
       testMatch: ['<rootDir>/test/faults/*.e2e-spec.ts'],
       runner: '<rootDir>/test/support/serial-runner.cjs',
+      // Jest loads it before anything that could transform it.
+      transformIgnorePatterns: ['/serial-runner\\.cjs$'],
     },
   ],
   reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
