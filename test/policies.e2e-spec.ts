@@ -32,7 +32,7 @@ interface PolicyReply {
 }
 
 async function put(name: string, policy: object): Promise<PolicyReply> {
-  const reply = await baton.request('PUT', `/v1/policies/${name}`, policy);
+  const reply = await baton.patiently('PUT', `/v1/policies/${name}`, policy);
   if (reply.status !== 200) throw new Error(`${reply.status}: ${reply.text}`);
   return reply.body as unknown as PolicyReply;
 }

@@ -123,7 +123,7 @@ export class BatonClient {
   }
 
   /** Comes again when it is told to, as a good client does when many ask at once. */
-  private async patiently(method: string, path: string, body?: unknown): Promise<Reply> {
+  async patiently(method: string, path: string, body?: unknown): Promise<Reply> {
     for (;;) {
       const reply = await this.request(method, path, body);
       // A job that failed may say so of a model.
