@@ -130,6 +130,15 @@ export class JobDispatchRepository {
     );
   }
 
+  /**
+   * As {@link unring}, by who still has the message in his hands: while it is there, one of the same name would be taken for it and
+   * dropped, so the next one has another.
+   */
+  async giveBack(jobId: string): Promise<void> {
+    await sql`update jobs set rung_at = null, dispatch_no = dispatch_no + 1
+      where id = ${jobId} and status = 'queued'`.execute(this.db);
+  }
+
   /** Makes due up to `limit` jobs that wait for room there, the most urgent and oldest first; answers their bells. */
   async wake(parkedOn: string, limit: number): Promise<JobBell[]> {
     const { rows } = await sql<RungJob>`

@@ -58,12 +58,12 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
     try {
       await this.slots.take(isLine, () =>
         // Who waited for a slot until this process stops is for another one.
-        this.isClosing ? this.dispatch.unring([jobId]) : this.runner.run(jobId),
+        this.isClosing ? this.dispatch.giveBack(jobId) : this.runner.run(jobId),
       );
     } catch (error) {
       // The job is not lost: if it was claimed, its lease runs out and the reaper makes it due again; else it is rung again.
       this.logger.error(error instanceof Error ? error : String(error), 'A run was cut off');
-      await this.dispatch.unring([jobId]).catch(() => undefined);
+      await this.dispatch.giveBack(jobId).catch(() => undefined);
     }
   }
 }
