@@ -113,12 +113,13 @@ export class BatonClient {
   /** The job once it is as asked. Throws after `timeoutMs`, with the job as it is then. */
   async until(id: string, isSo: (job: JobReply) => boolean, timeoutMs = 20_000): Promise<JobReply> {
     const endMs = Date.now() + timeoutMs;
-    for (;;) {
+    // Many may look at once: who waits long looks less often.
+    for (let pauseMs = 20; ; pauseMs = Math.min(pauseMs * 1.25, 250)) {
       const job = await this.job(id);
       if (isSo(job)) return job;
       if (Date.now() > endMs)
         throw new Error(`Not so after ${timeoutMs} ms: ${JSON.stringify(job, null, 2)}`);
-      await delay(20);
+      await delay(pauseMs);
     }
   }
 
