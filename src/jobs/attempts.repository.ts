@@ -2,6 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Usage } from '../routing/call-result.js';
 import type { Decision, FailureClass, Outcome } from '../routing/failure.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
+import type { Company } from '../storage/group-commit.js';
+import { type Column, tableOf } from '../storage/table-of.js';
 
 /** The right to run a job: every write of a run is guarded by the token, so a worker that lost it can change nothing. */
 export interface Lease {
@@ -56,7 +58,7 @@ export interface FinishedAttempt {
   readonly errorBody: string | null;
   readonly decision: Decision;
   readonly decisionReason: string;
-  /** How long ago the call ended, in milliseconds: the record tells the call's own end, not that of the writing. */
+  /** How long ago the call ended, in milliseconds. */
   readonly endedAgoMs: number;
 }
 
@@ -71,102 +73,160 @@ export async function ledgerOf(db: DatabaseOrTransaction, jobId: string): Promis
   return rows;
 }
 
-/**
- * Writes an attempt down before its call is made; false if the lease is lost. Written twice it is there once, so a
- * caller who does not know whether the first writing was committed may write again.
- */
-export async function insertAttempt(
-  db: DatabaseOrTransaction,
-  lease: Lease,
-  attempt: NewAttempt,
-): Promise<boolean> {
-  // The row lock keeps a cancel or the reaper from passing by between the check and the commit.
-  const { numAffectedRows } = await sql`
-    insert into attempts (id, job_id, project_id, index, round, step, model, provider, key_id, worker, lease_token, started_at)
-    select ${attempt.id}::uuid, id, project_id, ${attempt.index}::int, ${attempt.round}::int, ${attempt.step}::int,
-      ${attempt.model}, ${attempt.provider}, ${attempt.keyId}, ${attempt.worker}, lease_token, clock_timestamp()
-    from jobs where ${held(lease)} for no key update
-    on conflict (id) do nothing`.execute(db);
-  if (numAffectedRows) return true;
-  const { rows } = await sql`
-    select 1 from attempts join jobs on jobs.id = attempts.job_id
-    where attempts.id = ${attempt.id} and attempts.lease_token = ${lease.token}
-      and jobs.lease_token = ${lease.token} and jobs.status = 'in_progress'`.execute(db);
-  return rows.length > 0;
+/** What a run writes of its attempts in one step: the one that is over, the one that is about to be made, or both; or just holds its job. */
+export interface Note {
+  readonly lease: Lease;
+  readonly finished: FinishedAttempt | null;
+  readonly next: NewAttempt | null;
 }
 
 /**
- * Writes down what became of an attempt. Written twice by the same run it is there once; false if somebody else has
- * written it, or, for one that was skipped, if the lease is lost.
+ * Writes notes down, each if its lease still holds; answers for each whether it does. Those jobs stay locked until the transaction
+ * ends, so that a cancel or the reaper does not pass by in between. Written twice by the same run a note is there once, so a caller who
+ * does not know whether the first writing was committed may write again. `together`, those whose job is locked are left out as well.
  */
-export async function finishAttempt(
+export async function writeNotes(
+  db: DatabaseOrTransaction,
+  notes: readonly Note[],
+  company: Company,
+): Promise<boolean[]> {
+  const finished = notes.flatMap((note) => (note.finished ? [{ ...note.finished, lease: note.lease }] : []));
+  const begun = notes.flatMap((note) => (note.next ? [{ ...note.next, lease: note.lease }] : []));
+  const ended = finished.filter((each) => each.skipped === null);
+  const skipped = finished.flatMap((each) => (each.skipped ? [{ ...each, ...each.skipped }] : []));
+  const parts = [
+    ...(ended.length > 0 ? [sql`ended as (${finish(ended)})`] : []),
+    ...(skipped.length > 0 ? [sql`skipped as (${insertSkipped(skipped)})`] : []),
+    ...(begun.length > 0 ? [sql`begun as (${insertBegun(begun)})`] : []),
+  ];
+  const { rows } = await sql<{ ordinal: number }>`
+    with held as materialized (
+      select jobs.id, jobs.project_id, jobs.lease_token, asked.ordinal
+      from ${tableOf('asked', notes, LEASE_COLUMNS)}
+      join jobs on jobs.id = asked.job_id and jobs.lease_token = asked.token and jobs.status = 'in_progress'
+      where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[])
+      order by jobs.id for no key update of jobs ${waiting(company)})
+    ${parts.length > 0 ? sql`, ${sql.join(parts)}` : sql``}
+    select ordinal::int from held`.execute(db);
+  const held = new Set(rows.map((row) => row.ordinal));
+  return notes.map((_note, i) => held.has(i + 1));
+}
+
+/**
+ * Writes down what became of an attempt whose job may have gone on without it. Nothing happens if somebody else has written it.
+ */
+export async function finishLate(
   db: DatabaseOrTransaction,
   lease: Lease,
   attempt: FinishedAttempt,
-): Promise<boolean> {
-  if (attempt.skipped) return insertSkipped(db, lease, attempt, attempt.skipped);
-  const { numUpdatedRows } = await db
-    .updateTable('attempts')
-    .set({
-      outcome: attempt.outcome,
-      class: attempt.class,
-      http_status: attempt.httpStatus,
-      message: attempt.message,
-      sent: attempt.sent,
-      retry_after_ms: attempt.retryAfterMs,
-      key_id: attempt.keyId,
-      decision: attempt.decision,
-      decision_reason: attempt.decisionReason,
-      ended_at: sql<Date>`clock_timestamp() - make_interval(secs => ${attempt.endedAgoMs / 1000})`,
-      input_tokens: attempt.usage?.inputTokens ?? null,
-      output_tokens: attempt.usage?.outputTokens ?? null,
-      total_tokens: attempt.usage?.totalTokens ?? null,
-      cached_input_tokens: attempt.usage?.cachedInputTokens ?? null,
-      cache_write_tokens: attempt.usage?.cacheWriteTokens ?? null,
-      reasoning_tokens: attempt.usage?.reasoningTokens ?? null,
-      cost_micros: attempt.costMicros,
-      upstream_request_id: attempt.upstreamRequestId,
-      error_body: attempt.errorBody,
-    })
-    .where('id', '=', attempt.id)
-    .where('outcome', 'is', null)
-    .executeTakeFirst();
-  return numUpdatedRows > 0n || isFinishedBy(db, lease, attempt);
+): Promise<void> {
+  const held = sql`(select ${lease.jobId}::uuid as id, ${lease.token}::int as lease_token) held`;
+  await finish([{ ...attempt, lease }], held).execute(db);
 }
 
-/** True if this run has written it already: the word of the commit was lost, and the lease was not. */
-async function isFinishedBy(
-  db: DatabaseOrTransaction,
-  lease: Lease,
-  { id, outcome }: FinishedAttempt,
-): Promise<boolean> {
-  const { rows } = await sql`
-    select 1 from attempts join jobs on jobs.id = attempts.job_id
-    where attempts.id = ${id} and attempts.outcome = ${outcome} and attempts.lease_token = ${lease.token}
-      and jobs.lease_token = ${lease.token} and jobs.status = 'in_progress'`.execute(db);
-  return rows.length > 0;
+type Leased = { readonly lease: Lease };
+type Held<Part> = Part & Leased;
+
+/** What finds the row of a lease among the jobs that are held. */
+export const LEASE_COLUMNS = {
+  job_id: ['uuid', ({ lease }) => lease.jobId],
+  token: ['int', ({ lease }) => lease.token],
+} satisfies Record<string, Column<Leased>>;
+
+/** Who writes alone waits for the locks of others; in company nobody does. */
+export function waiting(company: Company): RawBuilder<unknown> {
+  return company === 'together' ? sql`skip locked` : sql``;
 }
 
-/** One row, written once: a model that was considered and not called. */
-async function insertSkipped(
-  db: DatabaseOrTransaction,
-  lease: Lease,
-  finished: FinishedAttempt,
-  attempt: NewAttempt,
-): Promise<boolean> {
-  const endedAt = sql`clock_timestamp() - make_interval(secs => ${finished.endedAgoMs / 1000})`;
-  const { numAffectedRows } = await sql`
+function finish(
+  attempts: readonly Held<FinishedAttempt>[],
+  held: RawBuilder<unknown> = sql`held`,
+): RawBuilder<unknown> {
+  const done = tableOf<Held<FinishedAttempt>>('done', attempts, {
+    id: ['uuid', (each) => each.id],
+    ...LEASE_COLUMNS,
+    outcome: ['text', (each) => each.outcome],
+    class: ['text', (each) => each.class],
+    http_status: ['smallint', (each) => each.httpStatus],
+    message: ['text', (each) => each.message],
+    sent: ['boolean', (each) => each.sent],
+    retry_after_ms: ['bigint', (each) => each.retryAfterMs],
+    key_id: ['text', (each) => each.keyId],
+    decision: ['text', (each) => each.decision],
+    decision_reason: ['text', (each) => each.decisionReason],
+    ended_ago_ms: ['double precision', (each) => each.endedAgoMs],
+    input_tokens: ['bigint', (each) => each.usage?.inputTokens ?? null],
+    output_tokens: ['bigint', (each) => each.usage?.outputTokens ?? null],
+    total_tokens: ['bigint', (each) => each.usage?.totalTokens ?? null],
+    cached_input_tokens: ['bigint', (each) => each.usage?.cachedInputTokens ?? null],
+    cache_write_tokens: ['bigint', (each) => each.usage?.cacheWriteTokens ?? null],
+    reasoning_tokens: ['bigint', (each) => each.usage?.reasoningTokens ?? null],
+    cost_micros: ['bigint', (each) => each.costMicros],
+    upstream_request_id: ['text', (each) => each.upstreamRequestId],
+    error_body: ['text', (each) => each.errorBody],
+  });
+  return sql`
+    update attempts set outcome = done.outcome, class = done.class, http_status = done.http_status,
+      message = done.message, sent = done.sent, retry_after_ms = done.retry_after_ms, key_id = done.key_id,
+      decision = done.decision, decision_reason = done.decision_reason, ended_at = ${endOf('done')},
+      input_tokens = done.input_tokens, output_tokens = done.output_tokens, total_tokens = done.total_tokens,
+      cached_input_tokens = done.cached_input_tokens, cache_write_tokens = done.cache_write_tokens,
+      reasoning_tokens = done.reasoning_tokens, cost_micros = done.cost_micros,
+      upstream_request_id = done.upstream_request_id, error_body = done.error_body
+    from ${done} join ${held} on ${isHeld('done')}
+    where attempts.id = any(${attempts.map((each) => each.id)}::uuid[]) and attempts.id = done.id
+      and attempts.outcome is null`;
+}
+
+/** A row that is written once: a model that was considered and not called. */
+function insertSkipped(attempts: readonly Held<FinishedAttempt & NewAttempt>[]): RawBuilder<unknown> {
+  const skipped = tableOf<Held<FinishedAttempt & NewAttempt>>('skipped', attempts, {
+    ...NEW_COLUMNS,
+    class: ['text', (each) => each.class],
+    message: ['text', (each) => each.message],
+    retry_after_ms: ['bigint', (each) => each.retryAfterMs],
+    decision: ['text', (each) => each.decision],
+    decision_reason: ['text', (each) => each.decisionReason],
+    ended_ago_ms: ['double precision', (each) => each.endedAgoMs],
+  });
+  return sql`
     insert into attempts (id, job_id, project_id, index, round, step, model, provider, key_id, worker, lease_token,
       started_at, ended_at, outcome, class, message, sent, retry_after_ms, decision, decision_reason)
-    select ${attempt.id}::uuid, id, project_id, ${attempt.index}::int, ${attempt.round}::int, ${attempt.step}::int,
-      ${attempt.model}, ${attempt.provider}, null, ${attempt.worker}, lease_token, ${endedAt}, ${endedAt},
-      'skipped', ${finished.class}, ${finished.message}, false, ${finished.retryAfterMs}::bigint, ${finished.decision},
-      ${finished.decisionReason}
-    from jobs where ${held(lease)} for no key update
-    on conflict (id) do nothing`.execute(db);
-  if (numAffectedRows) return true;
-  const { rows } = await sql`select 1 from attempts where id = ${attempt.id}`.execute(db);
-  return rows.length > 0;
+    select skipped.id, held.id, held.project_id, index, round, step, model, provider, null, worker, held.lease_token,
+      ${endOf('skipped')}, ${endOf('skipped')}, 'skipped', class, message, false, retry_after_ms, decision, decision_reason
+    from ${skipped} join held on ${isHeld('skipped')}
+    on conflict (id) do nothing`;
+}
+
+function insertBegun(attempts: readonly Held<NewAttempt>[]): RawBuilder<unknown> {
+  return sql`
+    insert into attempts (id, job_id, project_id, index, round, step, model, provider, key_id, worker, lease_token, started_at)
+    select begun.id, held.id, held.project_id, index, round, step, model, provider, key_id, worker, held.lease_token,
+      clock_timestamp()
+    from ${tableOf('begun', attempts, NEW_COLUMNS)} join held on ${isHeld('begun')}
+    on conflict (id) do nothing`;
+}
+
+const NEW_COLUMNS = {
+  id: ['uuid', (each) => each.id],
+  ...LEASE_COLUMNS,
+  index: ['int', (each) => each.index],
+  round: ['int', (each) => each.round],
+  step: ['int', (each) => each.step],
+  model: ['text', (each) => each.model],
+  provider: ['text', (each) => each.provider],
+  key_id: ['text', (each) => each.keyId],
+  worker: ['text', (each) => each.worker],
+} satisfies Record<string, Column<Held<NewAttempt>>>;
+
+/** Two runs of the same job may be in one group: the token tells them apart. */
+function isHeld(table: string): RawBuilder<unknown> {
+  return sql`held.id = ${sql.ref(table)}.job_id and held.lease_token = ${sql.ref(table)}.token`;
+}
+
+/** The record tells the call's own end, not that of the writing. */
+function endOf(table: string): RawBuilder<unknown> {
+  return sql`clock_timestamp() - make_interval(secs => ${sql.ref(table)}.ended_ago_ms / 1000)`;
 }
 
 /** Marks what still runs of these jobs as cut off. */

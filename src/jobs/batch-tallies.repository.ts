@@ -49,8 +49,8 @@ export const COUNTED_COLUMNS = sql`id, batch_id as "batchId", finished_at is not
   coalesce(total_tokens, 0) as "totalTokens", coalesce(cached_input_tokens, 0) as "cachedInputTokens",
   coalesce(reasoning_tokens, 0) as "reasoningTokens", coalesce(cost_micros, 0) as "costMicros", ${UNPRICED} as unpriced`;
 
-/** Jobs that end at the same moment seldom meet in a row. */
-const SHARD = sql`get_byte(uuid_send(id), 15) % 16`;
+/** Each connection counts in a row of its own, so that those who write at the same moment seldom meet. */
+const SHARD = sql`pg_backend_pid() % 16`;
 
 /** `${from}` is a table or CTE of jobs' rows that have ended in this transaction. */
 const addFrom = (from: ReturnType<typeof sql>) => sql`
@@ -76,10 +76,12 @@ export async function count(trx: DatabaseOrTransaction, jobIds: readonly string[
   await addFrom(sql`jobs where id = any(${[...jobIds]}::uuid[])`).execute(trx);
 }
 
-/** Corrects the count of a job whose figures have changed after its end; `before` is what was counted. */
+/** Corrects the count of a job whose figures have changed after its end, in any of the rows; `before` is what was counted. */
 export async function recount(trx: DatabaseOrTransaction, before: CountedJob): Promise<void> {
   await sql`
-    with now as (select ${COUNTED_COLUMNS}, ${SHARD} as shard from jobs where id = ${before.id})
+    with now as (
+      select ${COUNTED_COLUMNS}, (select min(shard) from batch_tallies where batch_id = jobs.batch_id) as shard
+      from jobs where id = ${before.id})
     update batch_tallies t set
       input_tokens = t.input_tokens + now."inputTokens" - ${before.inputTokens}::bigint,
       output_tokens = t.output_tokens + now."outputTokens" - ${before.outputTokens}::bigint,

@@ -1,11 +1,13 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueueService } from '../queue/queue.service.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
-import type { JobBell } from './job-bell.js';
+import { groupsOf, type JobBell } from './job-bell.js';
 import { type Filling, JobDispatchRepository, RUNG_AT_ONCE } from './job-dispatch.repository.js';
 
 /** Most steps of one filling: enough for any window. */
 const MOST_STEPS = 100;
+/** So many lines of batches share a message while there are many. */
+const LINES_TOGETHER = 10;
 /** Fillings that are asked for because jobs were taken come no closer to each other than this. */
 const PAUSE_MS = 100;
 
@@ -18,6 +20,11 @@ export class Dispatcher implements OnModuleDestroy {
   private readonly logger = new Logger('Dispatcher');
   /** Whether the backlog had more than the window had room for when it was last looked at. */
   private isFull = false;
+  /**
+   * Whether the store failed us the last time. What was sent then may be there all the same: bells that are rung by themselves again are
+   * then found to be there, and groups would not be.
+   */
+  private isTroubled = false;
   private filling: Promise<number> | null = null;
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
@@ -49,12 +56,14 @@ export class Dispatcher implements OnModuleDestroy {
     if (this.isFull) this.soon();
   }
 
-  /** Rings these bells; those that could not be rung are rung by the next filling. */
-  async ring(bells: readonly JobBell[]): Promise<boolean> {
+  /** Rings these bells, each by itself; those that could not be rung are rung by the next filling. */
+  async ring(bells: readonly JobBell[], linesTogether = 1): Promise<boolean> {
     let areRung = true;
     for (const name of ['run-job', 'run-line'] as const) {
       const mine = bells.filter((bell) => bell.queue === name);
-      if (await this.queue.ring(name, mine)) continue;
+      const together = name === 'run-line' && !this.isTroubled ? linesTogether : 1;
+      this.isTroubled = !(await this.queue.ringGroups(name, groupsOf(mine, together)));
+      if (!this.isTroubled) continue;
       areRung = false;
       await this.dispatch.unring(mine.map((bell) => bell.id));
     }
@@ -81,15 +90,16 @@ export class Dispatcher implements OnModuleDestroy {
     for (let step = 0; step < MOST_STEPS; step += 1) {
       const { bells, isFull: isNowFull } = await fill();
       isFull ||= isNowFull;
-      const rung = await this.rung(bells);
+      // Where there are many, a group of them is heard at the cost of one. The last ones are for whoever is free.
+      const rung = await this.rung(bells, bells.length >= RUNG_AT_ONCE / 2 ? LINES_TOGETHER : 1);
       count += rung;
       if (rung < RUNG_AT_ONCE / 2) break;
     }
     return { count, isFull };
   }
 
-  private async rung(bells: readonly JobBell[]): Promise<number> {
-    if (!(await this.ring(bells))) return 0;
+  private async rung(bells: readonly JobBell[], linesTogether = 1): Promise<number> {
+    if (!(await this.ring(bells, linesTogether))) return 0;
     this.metrics.sweeperRung.inc(bells.length);
     return bells.length;
   }

@@ -1,7 +1,7 @@
-import { bellOf } from './job-bell.js';
+import { bellOf, groupsOf } from './job-bell.js';
 
-const rung = (priority: number, place: number, isLine = false) =>
-  bellOf({ id: 'a', dispatchNo: 3, priority, isLine, place });
+const rung = (priority: number, place: number, batchId: string | null = null) =>
+  bellOf({ id: 'a', dispatchNo: 3, priority, batchId, place });
 
 it('of two of one priority the one whose source has less in the window goes first', () => {
   expect(Number(rung(2, 3).rank)).toBeLessThan(Number(rung(2, 4).rank));
@@ -23,5 +23,14 @@ it('a rank is one that the queue can hold', () => {
 });
 
 it('lines are heard in a queue of their own', () => {
-  expect([rung(1, 1).queue, rung(1, 1, true).queue]).toEqual(['run-job', 'run-line']);
+  expect([rung(1, 1).queue, rung(1, 1, 'b').queue]).toEqual(['run-job', 'run-line']);
+});
+
+it('bells of one batch are rung in groups, in the order of their ranks, and never with those of another', () => {
+  const line = (batchId: string, place: number) =>
+    bellOf({ id: `${batchId}${place}`, dispatchNo: 1, priority: 2, batchId, place });
+  const bells = [line('b', 2), line('a', 3), line('a', 1), line('b', 1), line('a', 2)];
+  const ids = groupsOf(bells, 2).map((group) => group.map(({ id }) => id));
+  expect(ids).toEqual([['a1', 'a2'], ['b1', 'b2'], ['a3']]);
+  expect(groupsOf(bells, 1).map(([bell]) => bell?.id)).toEqual(['a1', 'b1', 'b2', 'a2', 'a3']);
 });

@@ -65,7 +65,7 @@ export class JobDispatchRepository {
           where ${BACKLOG} and project_id = r.project_id and priority = r.priority and due_at <= now()
           order by due_at limit ${QUOTA} for update skip locked) due
       )
-      ${RING} false as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
+      ${RING} null as "batchId", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);
   }
 
@@ -96,7 +96,7 @@ export class JobDispatchRepository {
             order by id limit ${QUOTA} for update skip locked) others
           order by turn, id limit ${QUOTA}) due
       )
-      ${RING} true as "isLine", place::int, place >= room as "isFull"`.execute(this.db);
+      ${RING} jobs.batch_id as "batchId", place::int, place >= room as "isFull"`.execute(this.db);
     return fillingOf(rows);
   }
 
@@ -151,7 +151,7 @@ export class JobDispatchRepository {
 }
 
 /** What is told of a job that is rung before its turn, beside its id. */
-export const RUNG_COLUMNS = sql`dispatch_no as "dispatchNo", priority, batch_id is not null as "isLine", 1 as place`;
+export const RUNG_COLUMNS = sql`dispatch_no as "dispatchNo", priority, batch_id as "batchId", 1 as place`;
 
 export const BACKLOG = sql`status = 'queued' and rung_at is null and batch_id is null`;
 

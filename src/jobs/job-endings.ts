@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Bell } from '../queue/queues.js';
+import { ALONE, type Company, GroupCommit } from '../storage/group-commit.js';
 import { toPublicId } from '../storage/ids.js';
+import { LARGE_TEXT } from '../storage/table-of.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { EventType } from '../webhooks/event.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
@@ -8,7 +10,13 @@ import type { FinishedAttempt, Lease } from './attempts.repository.js';
 import { BatchBell } from './batch-bell.js';
 import { endLines } from './batch-lines.repository.js';
 import type { JobBell } from './job-bell.js';
-import { type AlsoWrite, type EndedJob, type Ending, JobRunsRepository } from './job-runs.repository.js';
+import {
+  type AlsoWrite,
+  type EndedJob,
+  type Ending,
+  type JobEnd,
+  JobRunsRepository,
+} from './job-runs.repository.js';
 import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import { JobsRepository } from './jobs.repository.js';
@@ -26,6 +34,11 @@ const EVENT_TYPES: Readonly<Record<EndedJob['status'], EventType>> = {
  */
 @Injectable()
 export class JobEndings {
+  private readonly ends = new GroupCommit<JobEnd, boolean>(
+    (ends, company) => this.endAll(ends, company),
+    ({ ending }) => (ending.response?.body.length ?? 0) > LARGE_TEXT,
+  );
+
   constructor(
     private readonly runs: JobRunsRepository,
     private readonly sweeps: JobSweepsRepository,
@@ -38,10 +51,7 @@ export class JobEndings {
 
   /** False if the lease is lost: then nothing was written. */
   async end(lease: Lease, finished: FinishedAttempt | null, ending: Ending): Promise<boolean> {
-    const done = await this.runs.end(lease, finished, ending, this.alsoWrite);
-    if (!done) return false;
-    await this.tell([done.job], done.bells);
-    return true;
+    return this.ends.put({ lease, finished, ending });
   }
 
   /** False if the job is not there to be cancelled. */
@@ -64,6 +74,16 @@ export class JobEndings {
     const { ended, bells } = await this.sweeps.expire(limit, this.alsoWrite);
     await this.tell(ended, bells);
     return ended.length;
+  }
+
+  private async endAll(ends: readonly JobEnd[], company: Company): Promise<(boolean | typeof ALONE)[]> {
+    const { jobs, bells } = await this.runs.end(ends, company, this.alsoWrite);
+    // Those who end next do not wait for the bells.
+    void this.tell(jobs, bells);
+    const ended = new Map(jobs.map((job) => [job.id, job.token]));
+    return ends.map(
+      ({ lease }) => ended.get(lease.jobId) === lease.token || (company === 'alone' ? false : ALONE),
+    );
   }
 
   private readonly alsoWrite: AlsoWrite = async (trx, ended) => {

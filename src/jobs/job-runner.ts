@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { AdmissionService, type Permit } from '../admission/admission.service.js';
@@ -18,16 +17,16 @@ import type { NewAttempt } from './attempts.repository.js';
 import { Dispatcher } from './dispatcher.js';
 import { JobEndings } from './job-endings.js';
 import { JobGates } from './job-gates.js';
-import { JobRunsRepository } from './job-runs.repository.js';
+import { type ClaimedJob, JobRunsRepository } from './job-runs.repository.js';
 import { type HeldLease, LeaseKeeper } from './lease-keeper.js';
 import { type OpenAttempt, outcomeOf, toEnding, toFinished, toLedger } from './run-outcome.js';
 import { bodyFor, type Run, RunPreparer } from './run-preparer.js';
+import { RunWriter, WORKER } from './run-writer.js';
 
 /** A longer wait gives the worker's slot back: the job is due later. */
 const LONGEST_HELD_WAIT_MS = 2_000;
 /** How long a finished answer is kept while the database is away. */
 const LONGEST_OUTAGE_MS = 60_000;
-const WORKER = `${hostname()}:${process.pid}`;
 
 type Call = Extract<Action, { type: 'call' }>;
 type Wait = Extract<Action, { type: 'wait' }>;
@@ -42,6 +41,12 @@ interface Hand {
   isRoom: boolean;
 }
 
+/** A job that this process has taken, and its right to run it. */
+export interface TakenJob {
+  readonly job: ClaimedJob;
+  readonly lease: HeldLease;
+}
+
 /**
  * Runs a job: asks the pure core what is next, does it, writes it down, asks again. What is written is the whole state,
  * so a run that was cut off anywhere is taken up by asking again.
@@ -52,6 +57,7 @@ export class JobRunner {
 
   constructor(
     private readonly runs: JobRunsRepository,
+    private readonly writer: RunWriter,
     private readonly leases: LeaseKeeper,
     private readonly preparer: RunPreparer,
     private readonly gates: JobGates,
@@ -63,12 +69,15 @@ export class JobRunner {
     private readonly metrics: MetricsService,
   ) {}
 
-  /** Runs the job if it is there to be run, until it ends, must wait, or is taken away. */
-  async run(jobId: string): Promise<void> {
-    const job = await this.runs.claim(jobId, WORKER);
+  /** Takes the job if it is there to be run; null if it is not. Whoever takes one must {@link run} it. */
+  async take(jobId: string): Promise<TakenJob | null> {
+    const job = await this.writer.claim(jobId);
     this.dispatcher.taken();
-    if (!job) return;
-    const lease = this.leases.hold(job);
+    return job && { job, lease: this.leases.hold(job) };
+  }
+
+  /** Runs the job until it ends, must wait, or is taken away. */
+  async run({ job, lease }: TakenJob): Promise<void> {
     try {
       await this.walk(await this.preparer.prepare(job, lease));
     } finally {
@@ -123,7 +132,7 @@ export class JobRunner {
       hand.open = { attempt: begun, result, isSkip: false, endedMs: performance.now() };
     } else {
       const finished = hand.open && toFinished(hand.open, action);
-      if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return false;
+      if (finished && !(await this.surely(run, () => this.writer.finish(run.lease, finished)))) return false;
       hand.open = { attempt, result: gate.failure, isSkip: true, endedMs: performance.now() };
     }
     if (gate.isOpen || gate.parkOn === null) hand.parking.delete(action.step);
@@ -147,9 +156,7 @@ export class JobRunner {
     let isBegun = false;
     try {
       isBegun = await this.surely(run, () =>
-        open
-          ? this.runs.passOn(run.lease, toFinished(open, action), attempt)
-          : this.runs.begin(run.lease, attempt),
+        this.writer.begin(run.lease, attempt, open && toFinished(open, action)),
       );
     } finally {
       if (!isBegun) this.admission.cancel(permit);
@@ -215,7 +222,7 @@ export class JobRunner {
       if (isBack && parkOn !== null) this.admission.park(parkOn);
       return isBack ? 'given back' : 'lost';
     }
-    if (finished && !(await this.surely(run, () => this.runs.finish(run.lease, finished)))) return 'lost';
+    if (finished && !(await this.surely(run, () => this.writer.finish(run.lease, finished)))) return 'lost';
     hand.open = null;
     await sleep(waitMs, undefined, { signal: run.lease.signal }).catch(() => undefined);
     return 'waited';

@@ -2,20 +2,23 @@ import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
+import type { Company } from '../storage/group-commit.js';
 import { LEASE_SECONDS } from '../storage/lease.js';
 import type { JobStatus } from '../storage/schema.js';
+import { type Column, tableOf, textsOf } from '../storage/table-of.js';
 import {
   closeOpenAttempts,
-  finishAttempt,
   type FinishedAttempt,
+  finishLate,
   held,
-  insertAttempt,
   type Lease,
   type LedgerAttempt,
   ledgerOf,
   milliseconds,
-  type NewAttempt,
+  type Note,
   totalsOf,
+  waiting,
+  writeNotes,
 } from './attempts.repository.js';
 import { COUNTED_COLUMNS, type CountedJob, recount } from './batch-tallies.repository.js';
 import { MAY_RUN } from './job-dispatch.repository.js';
@@ -46,6 +49,13 @@ export interface Ending {
   readonly errorCode: string | null;
   readonly errorMessage: string | null;
   readonly response: { readonly status: number; readonly requestId: string; readonly body: string } | null;
+}
+
+/** The end of a run, and its last attempt if it is not written down as over. */
+export interface JobEnd {
+  readonly lease: Lease;
+  readonly finished: FinishedAttempt | null;
+  readonly ending: Ending;
 }
 
 /** What is said of a job whose deadline came first, wherever it was met. */
@@ -81,22 +91,28 @@ export type AlsoWrite = (trx: DatabaseOrTransaction, ended: readonly EndedJob[])
 export class JobRunsRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
-  /** Takes the job; null if it is not there to be taken: ended, running, not due, of a batch that is paused. */
-  async claim(jobId: string, worker: string): Promise<ClaimedJob | null> {
+  /**
+   * Takes each of these jobs that is there to be taken: not one that has ended, runs, is not due, or is of a batch that is paused.
+   * `together`, those that are locked are left out as well.
+   */
+  async claim(jobIds: readonly string[], worker: string, company: Company): Promise<ClaimedJob[]> {
     const { rows } = await sql<ClaimedJob>`
-      with due as (
-        select id, woken from jobs where id = ${jobId} and status = 'queued' and due_at <= now() and ${MAY_RUN}
-        for no key update),
+      with due as materialized (
+        select id, woken from jobs
+        where id = any(${jobIds}::uuid[]) and status = 'queued' and due_at <= now() and ${MAY_RUN}
+        order by id for no key update ${waiting(company)}),
       claimed as (
         update jobs set status = 'in_progress', waiting = false, parked_on = null, woken = false, worker = ${worker},
           started_at = coalesce(started_at, now()),
           lease_token = lease_token + 1, lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-        from due where jobs.id = due.id
+        from due where jobs.id = any(${jobIds}::uuid[]) and jobs.id = due.id
         returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, due.woken)
       select c.id as "jobId", c.lease_token as token, c.project_id as "projectId", c.chain_id as "chainId", c.endpoint,
         c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken", r.body as request, ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
-      from claimed c join job_requests r on r.job_id = c.id`.execute(this.db);
-    return rows[0] ?? null;
+      from claimed c join job_requests r on r.job_id = c.id where r.job_id = any(${jobIds}::uuid[])`.execute(
+      this.db,
+    );
+    return rows;
   }
 
   async attempts(jobId: string): Promise<LedgerAttempt[]> {
@@ -112,23 +128,9 @@ export class JobRunsRepository {
     return (numAffectedRows ?? 0n) > 0n;
   }
 
-  /** Writes the attempt down before its call is made; false if the lease is lost: then the call must not be made. */
-  async begin(lease: Lease, attempt: NewAttempt): Promise<boolean> {
-    return insertAttempt(this.db, lease, attempt);
-  }
-
-  /** Finishes one attempt and begins the next; false if the lease is lost. */
-  async passOn(lease: Lease, finished: FinishedAttempt, next: NewAttempt): Promise<boolean> {
-    return this.db.transaction().execute(async (trx) => {
-      if (!(await insertAttempt(trx, lease, next))) return false;
-      await finishAttempt(trx, lease, finished);
-      return true;
-    });
-  }
-
-  /** Finishes an attempt while its job goes on; false if somebody else has: the lease is lost. */
-  async finish(lease: Lease, finished: FinishedAttempt): Promise<boolean> {
-    return finishAttempt(this.db, lease, finished);
+  /** As {@link writeNotes}. An attempt whose note is not written must not be made: its lease is lost. */
+  async note(notes: readonly Note[], company: Company): Promise<boolean[]> {
+    return writeNotes(this.db, notes, company);
   }
 
   /**
@@ -142,9 +144,8 @@ export class JobRunsRepository {
     parkedOn: string | null,
   ): Promise<boolean> {
     return this.db.transaction().execute(async (trx) => {
-      const { rows } = await sql`select 1 from jobs where ${held(lease)} for no key update`.execute(trx);
-      if (rows.length === 0) return false;
-      if (finished) await finishAttempt(trx, lease, finished);
+      const [isHeld] = await writeNotes(trx, [{ lease, finished, next: null }], 'alone');
+      if (isHeld !== true) return false;
       await sql`
         update jobs set status = 'queued', waiting = true, dispatch_no = dispatch_no + 1, rung_at = null,
           lease_until = null, worker = null, parked_on = ${parkedOn},
@@ -155,38 +156,38 @@ export class JobRunsRepository {
   }
 
   /**
-   * Ends the job with its last attempt, its response and its events in one transaction. Null if the lease is lost:
-   * then nothing is written.
+   * Ends jobs with their last attempts, their responses and their events in one transaction. Of a job whose lease is lost nothing is
+   * written; `together`, those that are locked are left out as well. Answers the others, in no order.
    */
   async end(
-    lease: Lease,
-    finished: FinishedAttempt | null,
-    ending: Ending,
+    ends: readonly JobEnd[],
+    company: Company,
     alsoWrite: AlsoWrite,
-  ): Promise<{ job: EndedJob; bells: Bell[] } | null> {
+  ): Promise<{ jobs: (EndedJob & { token: number })[]; bells: Bell[] }> {
     return this.db.transaction().execute(async (trx) => {
-      const { rows: locked } = await sql`select 1 from jobs where ${held(lease)} for no key update`.execute(
+      const areHeld = await writeNotes(
         trx,
+        ends.map(({ lease, finished }) => ({ lease, finished, next: null })),
+        company,
       );
-      if (locked.length === 0) return null;
-      if (finished) await finishAttempt(trx, lease, finished);
-      const { rows } = await sql<EndedJob>`
-        update jobs set status = ${ending.status}, finished_at = now(), lease_until = null, worker = null,
-          served_by = ${ending.servedBy}, error_code = ${ending.errorCode}, error_message = ${ending.errorMessage},
-          response_status = ${ending.response?.status ?? null}, response_request_id = ${ending.response?.requestId ?? null},
-          ${totalsOf(sql`jobs.id`)}
-        where ${held(lease)}
-        returning ${ENDED_COLUMNS}`.execute(trx);
-      const [job] = rows;
-      if (!job) return null;
-      if (ending.response) {
-        const { id, projectId } = job;
-        await trx
-          .insertInto('job_responses')
-          .values({ job_id: id, project_id: projectId, body: ending.response.body })
-          .execute();
-      }
-      return { job, bells: await alsoWrite(trx, [job]) };
+      const held = ends.filter((_end, i) => areHeld[i]);
+      if (held.length === 0) return { jobs: [], bells: [] };
+      const responses = held.map(({ ending }) => ending.response?.body ?? null);
+      const { rows: jobs } = await sql<EndedJob & { token: number }>`
+        with ended as (
+          update jobs set status = ends.status, finished_at = now(), lease_until = null, worker = null,
+            served_by = ends.model, error_code = ends.code, error_message = ends.why,
+            response_status = ends.http_status, response_request_id = ends.request_no,
+            ${totalsOf(sql`jobs.id`)}
+          from ${tableOf('ends', held, END_COLUMNS)}
+          where jobs.id = any(${held.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = ends.job_id
+          returning id, project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no, lease_token, ends.ordinal
+        ), kept as (
+          insert into job_responses (job_id, project_id, body)
+          select id, project_id, texts.text from ended join ${textsOf('texts', responses)} using (ordinal)
+          where texts.text is not null)
+        select ${ENDED_COLUMNS}, lease_token as token from ended jobs`.execute(trx);
+      return { jobs, bells: await alsoWrite(trx, jobs) };
     });
   }
 
@@ -219,7 +220,7 @@ export class JobRunsRepository {
         where id = ${finished.id} and outcome in ('interrupted', 'cancelled')`.execute(trx);
       // What a provider said of a job whose bodies are forgotten is not written down any more.
       const told = before?.isForgotten === true ? { message: null, errorBody: null } : {};
-      await finishAttempt(trx, lease, { ...finished, ...told, outcome: 'superseded' });
+      await finishLate(trx, lease, { ...finished, ...told, outcome: 'superseded' });
       await sumUp(trx, [jobId]);
       if (before?.batchId && before.isEnded) await recount(trx, before);
     });
@@ -239,6 +240,16 @@ export class JobRunsRepository {
     return new Set(rows.map((row) => row.id));
   }
 }
+
+const END_COLUMNS = {
+  job_id: ['uuid', ({ lease }) => lease.jobId],
+  status: ['text', ({ ending }) => ending.status],
+  model: ['text', ({ ending }) => ending.servedBy],
+  code: ['text', ({ ending }) => ending.errorCode],
+  why: ['text', ({ ending }) => ending.errorMessage],
+  http_status: ['smallint', ({ ending }) => ending.response?.status ?? null],
+  request_no: ['text', ({ ending }) => ending.response?.requestId ?? null],
+} satisfies Record<string, Column<JobEnd>>;
 
 /** What is told of jobs that have just ended. */
 export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",

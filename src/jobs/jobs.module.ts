@@ -23,6 +23,7 @@ import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import { JobWaker } from './job-waker.js';
 import { RunPreparer } from './run-preparer.js';
+import { RunWriter } from './run-writer.js';
 import { JobsController } from './jobs.controller.js';
 import { JobsProcessor } from './jobs.processor.js';
 import { JobsRepository } from './jobs.repository.js';
@@ -62,6 +63,7 @@ export class JobsModule {
               JobsProcessor,
               JobRunner,
               RunPreparer,
+              RunWriter,
               JobGates,
               JobWaker,
               LeaseKeeper,

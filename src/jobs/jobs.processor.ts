@@ -9,19 +9,23 @@ import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import type { Listener } from '../queue/listener.js';
 import { QueueService } from '../queue/queue.service.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
-import { JobRunner } from './job-runner.js';
+import { JobRunner, type TakenJob } from './job-runner.js';
 import { LeaseKeeper } from './lease-keeper.js';
-import { linesAmong, Slots } from './slots.js';
+import { messagesFor, Slots } from './slots.js';
 
 /** A run that was stopped has only its last words to write. */
 const STOP_TIMEOUT_MS = 5_000;
 
-/** Hears `run-job` and `run-line`, which share the slots of this process: how a message becomes a run. */
+/** Who finds no slot within this time is given back, for another worker to take. */
+const PATIENCE_MS = 5_000;
+
+/** Hears `run-job` and `run-line`, which share the slots of this process: how a message becomes runs. A message is done with when its jobs are taken. */
 @Injectable()
 export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('JobsProcessor');
   private readonly slots: Slots;
   private readonly listeners: readonly Listener[];
+  private readonly taking = new Set<Promise<void>>();
   private isClosing = false;
 
   constructor(
@@ -31,11 +35,11 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly leases: LeaseKeeper,
     queue: QueueService,
   ) {
-    const concurrency = config.workerConcurrency;
-    this.slots = new Slots(concurrency);
+    this.slots = new Slots(config.workerConcurrency);
+    const concurrency = messagesFor(config.workerConcurrency);
     this.listeners = [
-      queue.listen('run-job', { concurrency, handle: (id) => this.run(id, false) }),
-      queue.listen('run-line', { concurrency: linesAmong(concurrency), handle: (id) => this.run(id, true) }),
+      queue.listen('run-job', { concurrency, handle: (ids) => this.takeAll(ids, false) }),
+      queue.listen('run-line', { concurrency, handle: (ids) => this.takeAll(ids, true) }),
     ];
   }
 
@@ -46,24 +50,54 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
   /** Takes no new job, gives the running ones the grace, then stops them and gives them back. */
   async onModuleDestroy(): Promise<void> {
     this.isClosing = true;
-    const grace = this.leases
-      .allLetGo(this.config.shutdownGraceMs)
+    // What is being taken just now will run, and has the grace as well.
+    const grace = Promise.allSettled(this.taking)
+      .then(() => this.leases.allLetGo(this.config.shutdownGraceMs))
       .then(() => this.leases.stopAll('stopping'));
     const isDone = grace.then(() => this.leases.allLetGo(STOP_TIMEOUT_MS));
     await Promise.all(this.listeners.map((listener) => listener.close(isDone)));
   }
 
+  private async takeAll(ids: readonly string[], isLine: boolean): Promise<void> {
+    await Promise.all(ids.map((id) => this.take(id, isLine)));
+  }
+
   /** The message is only a bell: whatever comes of the run stands in Postgres. */
-  private async run(jobId: string, isLine: boolean): Promise<void> {
-    try {
-      await this.slots.take(isLine, () =>
-        // Who waited for a slot until this process stops is for another one.
-        this.isClosing ? this.dispatch.giveBack(jobId) : this.runner.run(jobId),
-      );
-    } catch (error) {
-      // The job is not lost: if it was claimed, its lease runs out and the reaper makes it due again; else it is rung again.
-      this.logger.error(error instanceof Error ? error : String(error), 'A run was cut off');
-      await this.dispatch.giveBack(jobId).catch(() => undefined);
+  private async take(jobId: string, isLine: boolean): Promise<void> {
+    const leave = this.isClosing ? null : await this.slots.take(isLine, PATIENCE_MS);
+    // Who waited for a slot until this process stops is for another one.
+    if (leave === null || this.isClosing) {
+      leave?.();
+      return this.giveBack(jobId);
     }
+    const taking = this.begin(jobId, leave);
+    this.taking.add(taking);
+    await taking.finally(() => this.taking.delete(taking));
+  }
+
+  private async begin(jobId: string, leave: () => void): Promise<void> {
+    try {
+      const taken = await this.runner.take(jobId);
+      if (taken) void this.run(taken).finally(leave);
+      else leave();
+    } catch (error) {
+      leave();
+      this.logger.error(error instanceof Error ? error : String(error), 'A job could not be taken');
+      await this.giveBack(jobId);
+    }
+  }
+
+  private async run(taken: TakenJob): Promise<void> {
+    try {
+      await this.runner.run(taken);
+    } catch (error) {
+      // The job is not lost: its lease runs out and the reaper makes it due again.
+      this.logger.error(error instanceof Error ? error : String(error), 'A run was cut off');
+    }
+  }
+
+  private async giveBack(jobId: string): Promise<void> {
+    // If that fails it is rung again in a while.
+    await this.dispatch.giveBack(jobId).catch(() => undefined);
   }
 }

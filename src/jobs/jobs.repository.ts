@@ -3,6 +3,7 @@ import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
+import { type Column, tableOf, textsOf } from '../storage/table-of.js';
 import { closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
 import { BACKLOG, rungOf, windowOf } from './job-dispatch.repository.js';
@@ -87,37 +88,56 @@ const COLUMNS = [
 export class JobsRepository {
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
-  /** As {@link insert}, by itself: when this resolves the job is durable. */
-  async accept(job: NewJob): Promise<AcceptedJob> {
-    return this.insert(this.db, job);
+  /** As {@link insert}, by themselves: when this resolves they are durable. Answers in their order. */
+  async accept(jobs: readonly NewJob[]): Promise<AcceptedJob[]> {
+    return this.insertAll(this.db, jobs);
   }
 
   /** Accepts the job, and notes it as rung if its project's window has room: it is rung as soon as this is committed. */
   async insert(db: DatabaseOrTransaction, job: NewJob): Promise<AcceptedJob> {
-    const runAt = job.runAt === null ? sql`null::timestamptz` : sql`to_timestamp(${job.runAt})`;
-    const due = sql`greatest(now(), ${runAt})`;
-    const priority = sql`${job.priority}::smallint`;
-    const { rows } = await sql<JobRow & { place: number; isRung: boolean }>`
-      with source as (
-        select 1 + ${rungOf(sql`jobs.project_id = ${job.projectId}::uuid and jobs.batch_id is null`, priority)}::int as place
+    const [accepted] = await this.insertAll(db, [job]);
+    if (!accepted) throw new Error('A job was inserted and did not come back');
+    return accepted;
+  }
+
+  private async insertAll(db: DatabaseOrTransaction, jobs: readonly NewJob[]): Promise<AcceptedJob[]> {
+    const source = sql`jobs.project_id = sources.project_id and jobs.batch_id is null`;
+    const priority = sql`sources.priority`;
+    const { rows } = await sql<JobRow & { place: number; isRung: boolean; ordinal: number }>`
+      with asked as materialized (
+        select asked.*, greatest(now(), to_timestamp(run_at_seconds)) as due from ${tableOf('asked', jobs, NEW_COLUMNS)}
+      ), sources as materialized (
+        select project_id, priority, ${rungOf(source, priority)} as rung, ${windowOf(priority)} as room,
+          ${IS_WAITED_FOR} as is_waited_for
+        from (select distinct project_id, priority from asked) sources
+      ), placed as (
+        select asked.*, (rung + row_number() over (partition by project_id, priority order by ordinal))::int as place,
+          room, is_waited_for
+        from asked join sources using (project_id, priority)
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
           webhook_url, store, run_at, due_at, waiting, expires_at, request_bytes, rung_at)
-        select ${job.id}::uuid, ${job.projectId}::uuid, ${job.endpoint}, ${job.model}, ${job.policy?.name ?? null},
-          ${job.policy?.version ?? null}::int, ${job.chainId}::uuid, ${priority},
-          ${JSON.stringify(job.metadata)}::jsonb, ${job.webhookUrl}, ${job.store}, ${runAt}, ${due}, ${job.runAt !== null}::boolean,
-          ${due} + make_interval(secs => ${job.expiresInSeconds}), ${job.requestBytes}::int,
-          case when ${job.runAt === null}::boolean and place <= ${windowOf(priority)} and not (${isWaitedFor(job.projectId, priority)}) then now() end
-        from source
-        returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"),
-      kept as (insert into job_requests (job_id, project_id, body) select id, ${job.projectId}::uuid, ${job.request} from accepted)
-      select * from accepted cross join source`.execute(db);
-    const [row] = rows;
-    if (!row) throw new Error('A job was inserted and did not come back');
-    const { place, isRung, ...kept } = row;
-    const bell = bellOf({ id: job.id, dispatchNo: 1, priority: job.priority, isLine: false, place });
-    const bodies = { request: job.request, response: null, requestSha256: null, responseSha256: null };
-    return { row: { ...kept, ...bodies }, bell: isRung ? bell : null };
+        select id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata, webhook_url, store,
+          to_timestamp(run_at_seconds), due, run_at_seconds is not null, due + make_interval(secs => expires_in), request_bytes,
+          case when run_at_seconds is null and place <= room and not is_waited_for then now() end
+        from placed
+        returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"
+      ), kept as (
+        insert into job_requests (job_id, project_id, body)
+        select id, project_id, texts.text from asked join ${textsOf(
+          'texts',
+          jobs.map((job) => job.request),
+        )} using (ordinal))
+      select accepted.*, placed.place, placed.ordinal::int from accepted join placed using (id)`.execute(db);
+    const accepted: AcceptedJob[] = [];
+    for (const { place, isRung, ordinal, ...kept } of rows) {
+      const job = jobs[ordinal - 1];
+      if (!job) continue;
+      const bell = bellOf({ id: job.id, dispatchNo: 1, priority: job.priority, batchId: null, place });
+      const bodies = { request: job.request, response: null, requestSha256: null, responseSha256: null };
+      accepted[ordinal - 1] = { row: { ...kept, ...bodies }, bell: isRung ? bell : null };
+    }
+    return accepted;
   }
 
   async find(projectId: string, jobId: string): Promise<WholeJobRow | undefined> {
@@ -214,10 +234,25 @@ function bodyOf(table: 'job_requests' | 'job_responses') {
 }
 
 /** Whether others of the same project and priority are due and not rung: who comes now does not pass them by. */
-function isWaitedFor(projectId: string, priority: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`exists (select from jobs where ${BACKLOG} and project_id = ${projectId}::uuid and priority = ${priority}
-    and due_at <= now())`;
-}
+const IS_WAITED_FOR = sql`exists (select from jobs where ${BACKLOG} and project_id = sources.project_id
+  and priority = sources.priority and due_at <= now())`;
+
+const NEW_COLUMNS = {
+  id: ['uuid', (job) => job.id],
+  project_id: ['uuid', (job) => job.projectId],
+  endpoint: ['text', (job) => job.endpoint],
+  model: ['text', (job) => job.model],
+  policy_name: ['text', (job) => job.policy?.name ?? null],
+  policy_version: ['int', (job) => job.policy?.version ?? null],
+  chain_id: ['uuid', (job) => job.chainId],
+  priority: ['smallint', (job) => job.priority],
+  metadata: ['jsonb', (job) => JSON.stringify(job.metadata)],
+  webhook_url: ['text', (job) => job.webhookUrl],
+  store: ['boolean', (job) => job.store],
+  run_at_seconds: ['double precision', (job) => job.runAt],
+  expires_in: ['double precision', (job) => job.expiresInSeconds],
+  request_bytes: ['int', (job) => job.requestBytes],
+} satisfies Record<string, Column<NewJob>>;
 
 /** One SQL condition for each filter that is given. */
 function conditionsOf(filters: JobFilters): RawBuilder<SqlBool>[] {

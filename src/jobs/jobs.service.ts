@@ -7,13 +7,14 @@ import { afterUuid, type Paging } from '../http/paging.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { PRIORITIES } from '../queue/queues.js';
 import { QueueService } from '../queue/queue.service.js';
+import { GroupCommit } from '../storage/group-commit.js';
 import { newUuid, toPublicId, toUuid } from '../storage/ids.js';
+import { LARGE_TEXT } from '../storage/table-of.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
 import { chainNames } from './chain-names.js';
 import { WaitingLoad } from './waiting-load.js';
 import type { SubmitJobDto } from './job.dto.js';
-import type { JobBell } from './job-bell.js';
 import { JobEndings } from './job-endings.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobWaiter } from './job-waiter.js';
@@ -47,6 +48,11 @@ const DEFAULT_EXPIRES_IN_SECONDS = 86_400;
 /** What the doors of jobs do. */
 @Injectable()
 export class JobsService {
+  private readonly accepting = new GroupCommit<NewJob, AcceptedJob>(
+    (jobs) => this.acceptAll(jobs),
+    ({ requestBytes }) => requestBytes > LARGE_TEXT,
+  );
+
   constructor(
     private readonly jobs: JobsRepository,
     private readonly removing: JobRetentionRepository,
@@ -73,9 +79,7 @@ export class JobsService {
     const accepted = await this.accept(job, key);
     if ('knownId' in accepted) return this.replay(projectId, accepted.knownId, dto);
     this.metrics.jobsSubmitted.inc({ endpoint: job.endpoint });
-    const { row, bell } = accepted.made;
-    // The job is durable: nobody waits for its bell.
-    if (bell !== null) void this.ring(bell);
+    const { row } = accepted.made;
     return { row, isReplay: false };
   }
 
@@ -140,14 +144,24 @@ export class JobsService {
   private async accept(job: NewJob, key: IdempotencyKey | null): Promise<Once<AcceptedJob>> {
     try {
       const accepted =
-        key === null
-          ? { made: await this.jobs.accept(job) }
-          : await this.idempotency.once(job.projectId, key, job.id, (trx) => this.jobs.insert(trx, job));
+        key === null ? { made: await this.accepting.put(job) } : await this.acceptOnce(job, key);
       if ('made' in accepted) this.load.keep(job.id);
       return accepted;
     } finally {
       this.load.giveBack(job.id);
     }
+  }
+
+  private async acceptAll(jobs: readonly NewJob[]): Promise<AcceptedJob[]> {
+    const accepted = await this.jobs.accept(jobs);
+    void this.ring(accepted);
+    return accepted;
+  }
+
+  private async acceptOnce(job: NewJob, key: IdempotencyKey): Promise<Once<AcceptedJob>> {
+    const once = await this.idempotency.once(job.projectId, key, job.id, (trx) => this.jobs.insert(trx, job));
+    if ('made' in once) void this.ring([once.made]);
+    return once;
   }
 
   private async replay(projectId: string, jobId: string, dto: SubmitJobDto): Promise<Submitted> {
@@ -157,11 +171,12 @@ export class JobsService {
     return { row: { ...row, request, requestSha256: null }, isReplay: true };
   }
 
-  /** Never throws. */
-  private async ring(bell: JobBell): Promise<void> {
-    if (await this.queue.ring(bell.queue, [bell])) return;
-    // The job is safe without a bell; the dispatcher rings once this is written, and in any case a little later.
-    await this.dispatch.unring([bell.id]).catch(() => undefined);
+  /** Never throws. The jobs are durable: nobody waits for their bells. */
+  private async ring(accepted: readonly AcceptedJob[]): Promise<void> {
+    const bells = accepted.flatMap(({ bell }) => (bell === null ? [] : [bell]));
+    if (await this.queue.ring('run-job', bells)) return;
+    // The dispatcher rings once this is written, and in any case a little later.
+    await this.dispatch.unring(bells.map((bell) => bell.id)).catch(() => undefined);
   }
 
   private async toNewJob(projectId: string, dto: SubmitJobDto): Promise<NewJob> {

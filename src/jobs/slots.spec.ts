@@ -1,5 +1,8 @@
 import { setImmediate as pause } from 'node:timers/promises';
-import { linesAmong, Slots } from './slots.js';
+import { linesAmong, messagesFor, Slots } from './slots.js';
+
+/** Longer than any test. */
+const PATIENT_MS = 60_000;
 
 /** Work that lasts until it is told to end. */
 function stage(slots: Slots) {
@@ -7,9 +10,12 @@ function stage(slots: Slots) {
   return {
     running,
     begin: (name: string, isLine: boolean): void => {
-      void slots.take(isLine, async () => {
-        await new Promise<void>((end) => running.set(name, end));
-        running.delete(name);
+      void slots.take(isLine, PATIENT_MS).then((leave) => {
+        if (leave === null) return;
+        running.set(name, () => {
+          running.delete(name);
+          leave();
+        });
       });
     },
     end: async (name: string): Promise<void> => {
@@ -54,9 +60,23 @@ it('never runs more than there are slots, and calls those who wait in their orde
   expect(names()).toEqual(['job 4', 'line 1', 'job 5']);
 });
 
-it('gives a slot back when the work fails', async () => {
-  const slots = new Slots(1);
-  const fails = slots.take(false, () => Promise.reject(new Error('no')));
-  await expect(fails).rejects.toThrow('no');
-  await expect(slots.take(true, () => Promise.resolve('yes'))).resolves.toBe('yes');
+it('sends away who found no slot in time, and holds none for him', async () => {
+  const slots = new Slots(2);
+  const leave = await slots.take(true, 20);
+  expect(leave).not.toBeNull();
+  const [line, next] = [slots.take(true, 20), slots.take(true, PATIENT_MS)];
+  await expect(line).resolves.toBeNull();
+  leave?.();
+  await expect(next).resolves.toEqual(expect.any(Function));
+  await expect(slots.take(false, 20)).resolves.toEqual(expect.any(Function));
+});
+
+it.each([
+  [1, 2],
+  [10, 2],
+  [20, 4],
+  [50, 10],
+  [5_000, 10],
+])('with %i slots a process has %i messages in its hands', (slots, messages) => {
+  expect(messagesFor(slots)).toBe(messages);
 });

@@ -12,15 +12,28 @@ export class Slots {
     this.mostLines = linesAmong(count);
   }
 
-  /** What `work` gives or throws, once there is a slot for it. */
-  async take<Result>(isLine: boolean, work: () => Promise<Result>): Promise<Result> {
+  /** A slot, to be given back by calling what this resolves to; null if none was free within this time. */
+  async take(isLine: boolean, patienceMs: number): Promise<(() => void) | null> {
     if (this.isFree(isLine)) this.enter(isLine);
-    else await new Promise<void>((go) => this.waiting.push({ isLine, go }));
-    try {
-      return await work();
-    } finally {
-      this.leave(isLine);
-    }
+    else if (!(await this.turn(isLine, patienceMs))) return null;
+    return () => this.leave(isLine);
+  }
+
+  private async turn(isLine: boolean, patienceMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const waiter = {
+        isLine,
+        go: () => {
+          clearTimeout(timer);
+          resolve(true);
+        },
+      };
+      this.waiting.push(waiter);
+      const timer = setTimeout(() => {
+        this.waiting.splice(this.waiting.indexOf(waiter), 1);
+        resolve(false);
+      }, patienceMs);
+    });
   }
 
   private isFree(isLine: boolean): boolean {
@@ -47,4 +60,12 @@ export class Slots {
 /** How many of so many slots lines may take; at least one. */
 export function linesAmong(slots: number): number {
   return Math.max(1, slots - Math.ceil(slots / 10));
+}
+
+/**
+ * How many messages a process with so many slots has in its hands at once: few, since what is in one's hands and finds no slot nobody
+ * else can take; and enough that the next jobs are there when slots become free.
+ */
+export function messagesFor(slots: number): number {
+  return Math.min(10, Math.max(2, Math.ceil(slots / 5)));
 }

@@ -24,8 +24,8 @@ const CLOSE_TIMEOUT_MS = 1_000;
 export interface Hearing {
   /** How many messages are handled at once. */
   readonly concurrency: number;
-  /** Handles the message that holds this id. What it throws is logged, and is nobody's: the message is gone. */
-  handle(id: string): Promise<void>;
+  /** Handles the message that holds these ids. What it throws is logged, and is nobody's: the message is gone. */
+  handle(ids: readonly string[]): Promise<void>;
 }
 
 /** What a listener must know of its queue. */
@@ -94,12 +94,16 @@ export class Listener {
 
   private build(): Worker<MessageData> {
     const { prefix, connection } = this.around.backend;
-    const worker = new Worker<MessageData>(this.name, ({ data }) => this.hear(data.id), {
-      ...WORKER_OPTIONS,
-      concurrency: this.hearing.concurrency,
-      prefix,
-      connection,
-    });
+    const worker = new Worker<MessageData>(
+      this.name,
+      ({ data }) => this.hear([data.id, ...(data.others ?? [])]),
+      {
+        ...WORKER_OPTIONS,
+        concurrency: this.hearing.concurrency,
+        prefix,
+        connection,
+      },
+    );
     worker.on('error', (error) => this.logger.warn(error.message));
     worker.on('failed', (_message, error) => this.logger.error(error, 'A message could not be handled'));
     return worker;
@@ -109,10 +113,10 @@ export class Listener {
     this.worker.run().catch((error: unknown) => this.logger.error(`The worker ended: ${String(error)}`));
   }
 
-  private async hear(id: string): Promise<void> {
+  private async hear(ids: readonly string[]): Promise<void> {
     this.unheardSinceMs = null;
     this.isRebuilt = false;
-    const work = this.hearing.handle(id);
+    const work = this.hearing.handle(ids);
     this.running.add(work);
     try {
       await work;

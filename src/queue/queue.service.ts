@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { type ConnectionOptions, Queue } from 'bullmq';
 import { MetricsService } from '../telemetry/metrics.service.js';
@@ -36,13 +37,21 @@ export class QueueService implements OnApplicationShutdown {
     );
   }
 
-  /**
-   * Sends one message for each bell. Best effort: answers false, and never throws, when the store is away or slow;
-   * then some or none of the messages may have been sent.
-   */
+  /** As {@link ringGroups}, each bell by itself. */
   async ring(name: QueueName, bells: readonly Bell[]): Promise<boolean> {
-    if (bells.length === 0) return true;
-    const messages = bells.map((bell) => toMessage(name, bell));
+    return this.ringGroups(
+      name,
+      bells.map((bell) => [bell]),
+    );
+  }
+
+  /**
+   * Sends a message for each group of bells, of which one worker then takes all. Best effort: answers false, and never throws, when the
+   * store is away or slow; then some or none of the messages may have been sent.
+   */
+  async ringGroups(name: QueueName, groups: readonly (readonly Bell[])[]): Promise<boolean> {
+    if (groups.length === 0) return true;
+    const messages = groups.map((bells) => toMessage(name, bells));
     const problem = await this.ask(() => this.queue(name).addBulk(messages));
     // Many may find out at once; one says so.
     if (problem !== null && !this.isAway)
@@ -125,10 +134,19 @@ export class QueueService implements OnApplicationShutdown {
   }
 }
 
-function toMessage(name: QueueName, bell: Bell) {
+function toMessage(name: QueueName, bells: readonly Bell[]) {
+  const [first, ...rest] = bells;
+  if (!first) throw new Error('A message needs a bell');
+  const others = rest.map((bell) => bell.id);
   return {
     name,
-    data: { id: bell.id },
-    opts: { jobId: `${bell.id}-${bell.dispatchNo}`, ...(bell.rank ? { priority: bell.rank } : {}) },
+    data: { id: first.id, ...(others.length > 0 ? { others } : {}) },
+    opts: { jobId: nameOf(bells), ...(first.rank ? { priority: first.rank } : {}) },
   };
+}
+
+/** The same for the same bells: while such a message waits, another one is none. */
+function nameOf(bells: readonly Bell[]): string {
+  const names = bells.map((bell) => `${bell.id}-${bell.dispatchNo}`);
+  return names.length === 1 ? names[0]! : createHash('sha256').update(names.join()).digest('base64url');
 }

@@ -25,6 +25,8 @@ export type QueueName = keyof typeof QUEUES;
 export interface MessageData {
   /** The row's uuid. */
   readonly id: string;
+  /** Those of the rows that were rung together with it. */
+  readonly others?: readonly string[];
 }
 
 /** One ringing of the bell. */

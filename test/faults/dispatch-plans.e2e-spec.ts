@@ -151,8 +151,8 @@ it('no step looks at the backlog: each is done in less than 10 ms of database ti
     'wake who waits for room': () => dispatch.wake('sim/echo', 10),
     'take back what dead workers held': () => sweeps.reap(100, nobody),
     'end what is past its deadline': () => sweeps.expire(100, nobody),
-    'claim a job': () => runs.claim(one.id, 'a worker'),
-    'accept a job': () => jobs.accept(newJob),
+    'claim a job': () => runs.claim([one.id], 'a worker', 'together'),
+    'accept a job': () => jobs.accept([newJob]),
     'close a batch': () => new BatchLinesRepository(db).close(db, one.batch_id),
   };
   const report: string[] = [];

@@ -65,6 +65,7 @@ export class BatonProcess {
   private readonly child: ChildProcess;
   private client: BatonClient | null = null;
   private heard: () => void = () => undefined;
+  private isAsked = false;
 
   private constructor(
     readonly cwd: string,
@@ -89,6 +90,10 @@ export class BatonProcess {
     this.exited = once(this.child, 'close').then(([code, signal]: unknown[]) => {
       running.delete(this);
       this.heard();
+      if (this.client !== null && !this.isAsked)
+        console.error(
+          `A Baton ended by itself (${String(code)}, ${String(signal)}):\n${this.stderr.slice(-5_000)}`,
+        );
       return { code: code as number | null, signal: signal as NodeJS.Signals | null };
     });
   }
@@ -159,6 +164,7 @@ export class BatonProcess {
   }
 
   signal(name: NodeJS.Signals): void {
+    this.isAsked = true;
     if (this.isRunning) this.child.kill(name);
   }
 
@@ -176,6 +182,7 @@ export class BatonProcess {
 
   /** Ctrl-C in the terminal: the signal goes to the whole process group. */
   pressCtrlC(): void {
+    this.isAsked = true;
     process.kill(-this.pid, 'SIGINT');
   }
 

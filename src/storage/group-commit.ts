@@ -1,0 +1,87 @@
+import { isDatabaseOutage } from './database-outage.js';
+
+/**
+ * How a group is written. `together` must wait for nobody's locks: it leaves out the items whose rows another transaction holds, and
+ * those are written once more, `alone`, where waiting holds up nobody else.
+ */
+export type Company = 'together' | 'alone';
+
+/** Given by a write `together` for an item that it left out. */
+export const ALONE = Symbol('Alone');
+
+/**
+ * Writes the items and answers for each in its place. All of them or none must be committed when it resolves; when it throws, none of
+ * them may count as written.
+ */
+export type WriteGroup<Item, Result> = (
+  items: readonly Item[],
+  company: Company,
+) => Promise<readonly (Result | typeof ALONE)[]>;
+
+/** Enough for the cost of a commit to be shared, and few enough that no statement takes long. */
+const MOST_TOGETHER = 100;
+
+interface Place<Item, Result> {
+  readonly item: Item;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Gathers what is to be written while the last write is under way, and writes it as one group: no timer, so who comes alone is written
+ * at once. Each caller hears after the commit. An item that makes its group fail fails alone: then each is written by itself.
+ */
+export class GroupCommit<Item, Result> {
+  private gathered: Place<Item, Result>[] = [];
+  private isWriting = false;
+
+  /** Items for which `isLarge` holds are written alone, and hold up nobody. */
+  constructor(
+    private readonly write: WriteGroup<Item, Result>,
+    private readonly isLarge: (item: Item) => boolean = () => false,
+  ) {}
+
+  /** What the write answers for this item; throws what it throws. */
+  async put(item: Item): Promise<Result> {
+    if (this.isLarge(item)) return this.alone(item);
+    return new Promise((resolve, reject) => {
+      this.gathered.push({ item, resolve, reject });
+      if (!this.isWriting) void this.writeAll();
+    });
+  }
+
+  /** Never throws. */
+  private async writeAll(): Promise<void> {
+    this.isWriting = true;
+    // Who comes in the same turn of the loop is written together with the first.
+    await Promise.resolve();
+    while (this.gathered.length > 0) await this.writeGroup(this.gathered.splice(0, MOST_TOGETHER));
+    this.isWriting = false;
+  }
+
+  private async writeGroup(group: readonly Place<Item, Result>[]): Promise<void> {
+    const items = group.map((place) => place.item);
+    try {
+      const results = await this.write(items, 'together');
+      for (const [i, place] of group.entries()) {
+        const result = results[i];
+        if (result === ALONE || result === undefined) void this.writeAlone(place);
+        else place.resolve(result);
+      }
+    } catch (error) {
+      if (group.length === 1 || isDatabaseOutage(error)) for (const place of group) place.reject(error);
+      // One after the other: whatever it was that failed them, it must not come down on all connections at once.
+      else for (const place of group) await this.writeAlone(place);
+    }
+  }
+
+  private async writeAlone({ item, resolve, reject }: Place<Item, Result>): Promise<void> {
+    await this.alone(item).then(resolve, reject);
+  }
+
+  private async alone(item: Item): Promise<Result> {
+    const [result] = await this.write([item], 'alone');
+    if (result === undefined || result === ALONE) throw new Error('A write left its only item out');
+    return result;
+  }
+}
