@@ -147,6 +147,6 @@ function toMessage(name: QueueName, bells: readonly Bell[]) {
 
 /** The same for the same bells: while such a message waits, another one is none. */
 function nameOf(bells: readonly Bell[]): string {
-  const names = bells.map((bell) => `${bell.id}-${bell.dispatchNo}`);
-  return names.length === 1 ? names[0]! : createHash('sha256').update(names.join()).digest('base64url');
+  const names = bells.map((bell) => `${bell.id}-${bell.dispatchNo}`).join();
+  return bells.length === 1 ? names : createHash('sha256').update(names).digest('base64url');
 }
