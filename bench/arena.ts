@@ -8,12 +8,16 @@ import { Part } from './part.js';
 import { type PrivateStores, startPrivateStores } from './private-stores.js';
 import type { Upstream } from './upstream.js';
 
+/** The roles of a Baton in one process, and of one whose API and worker have a process each. */
+export const TOGETHER = ['api,worker'];
+export const APART = ['api', 'worker'];
+
 export type QueueKind = 'redis' | 'postgres';
 
 /** How the Batons of a run are started. */
 export interface ArenaOptions {
-  /** API and worker in a process each. */
-  readonly isSplit: boolean;
+  /** What each Baton's processes do; the first has the API. */
+  readonly roles: readonly string[];
   /** Where each Baton process leaves a CPU profile, if anywhere. */
   readonly profileFolder: string | null;
 }

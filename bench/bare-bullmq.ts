@@ -19,24 +19,33 @@ export interface BareSetup {
 
 const QUEUE = 'bare';
 const DATA = requestBody('instant');
+const PATH = '/v1/chat/completions';
 const OPTIONS = { removeOnComplete: true, removeOnFail: true };
 
 let setup: BareSetup;
 let connection: ConnectionOptions;
 let queue: Queue;
 let calls: Pool;
+/** Whether a model that fails at times is asked first. */
+let isFlaky = false;
 /** Resolves with the seconds from the first job's start to the last one's end. */
 let drained: Promise<number>;
 
-async function callUpstream(data: unknown): Promise<void> {
+async function statusOf(path: string, data: unknown): Promise<number> {
   const reply = await calls.request({
     method: 'POST',
-    path: '/v1/chat/completions',
+    path,
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(data),
   });
   await reply.body.text();
-  if (reply.statusCode !== 200) throw new Error(`The upstream answered ${reply.statusCode}`);
+  return reply.statusCode;
+}
+
+async function callUpstream(data: unknown): Promise<void> {
+  if (isFlaky && (await statusOf(`/fails/30${PATH}`, data)) === 200) return;
+  const status = await statusOf(PATH, data);
+  if (status !== 200) throw new Error(`The upstream answered ${status}`);
 }
 
 async function startWorker(onJob: () => void): Promise<Worker> {
@@ -88,8 +97,9 @@ const commands = {
     };
     await Promise.all(Array.from({ length: setup.concurrency }, producer));
   },
-  /** Starts a worker that runs so many jobs. */
-  async work(jobs: number): Promise<void> {
+  /** Starts a worker that runs so many jobs; if it is flaky, it asks a model first of which three calls of ten fail. */
+  async work(jobs: number, flaky: boolean): Promise<void> {
+    isFlaky = flaky;
     let firstMs: number | undefined;
     const worker = await startWorker(() => (firstMs ??= performance.now()));
     drained = drain(worker, jobs, () => firstMs ?? 0);

@@ -1,12 +1,12 @@
 /** A large input: what taking it in and reading it costs in memory. */
 import { type BatchArena, cancelBatches, expectBytes, input, readBatch, startWarm } from './batch-arena.js';
-import type { Figures } from './batch-report.js';
+import type { BatchFigures } from './batch-report.js';
 import { CleanUp } from './clean-up.js';
 import { watchMemory } from './memory.js';
 
 const LINE_BYTES = 4_000;
 
-export async function measureLarge(arena: BatchArena, outer: CleanUp): Promise<Figures> {
+export async function measureLarge(arena: BatchArena, outer: CleanUp): Promise<BatchFigures> {
   const cleanUp = new CleanUp();
   outer.later(() => cleanUp.run());
   const baton = await startWarm(arena, 'large', cleanUp);

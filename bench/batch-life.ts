@@ -10,9 +10,9 @@ import {
   startWarm,
 } from './batch-arena.js';
 import type { SeenBatch, Uploaded } from './batch-client.js';
-import type { Figures } from './batch-report.js';
+import type { BatchFigures } from './batch-report.js';
 import { CleanUp } from './clean-up.js';
-import { BatonContender } from './contenders.js';
+import { BatonSingles } from './baton-contender.js';
 import { watchMemory } from './memory.js';
 import { startMeter } from './meter.js';
 import { median, medianOrNull } from './statistics.js';
@@ -25,7 +25,7 @@ const ROUNDS = 3;
 const MOST_JOBS = 2_000;
 
 /** Throws unless every line is called once and stands in one of the files. */
-export async function measureLife(arena: BatchArena, outer: CleanUp): Promise<Figures> {
+export async function measureLife(arena: BatchArena, outer: CleanUp): Promise<BatchFigures> {
   const cleanUp = new CleanUp();
   outer.later(() => cleanUp.run());
   const baton = await startWarm(arena, 'life', cleanUp);
@@ -57,7 +57,7 @@ async function runLines(
   baton: TestedBaton,
   batchId: string,
   { good }: Uploaded,
-): Promise<Figures> {
+): Promise<BatchFigures> {
   const { apiPid, workerPid } = baton.process;
   const callsBefore = await arena.upstream.ask('calls');
   const apiMeter = startMeter(arena.stores, [apiPid]);
@@ -116,13 +116,14 @@ async function expectWhole(arena: BatchArena, batch: SeenBatch, good: number): P
   );
 }
 
-async function runSingleJobs(arena: BatchArena, baton: TestedBaton): Promise<Figures> {
-  const contender = new BatonContender(arena, baton);
+async function runSingleJobs(arena: BatchArena, baton: TestedBaton): Promise<BatchFigures> {
+  const contender = new BatonSingles(arena, baton);
   const jobs = Math.min(arena.lines, MOST_JOBS);
   // The first round does not count.
-  await contender.round(jobs);
+  await contender.round({ jobs, isFlaky: false });
   const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await contender.round(jobs));
+  for (let round = 0; round < ROUNDS; round += 1)
+    rounds.push(await contender.round({ jobs, isFlaky: false }));
   return {
     run_jobs_per_s: median(rounds.map((round) => round.jobsPerSecond)),
     job_cpu_us: medianOrNull(rounds.map((round) => round.cpuMicros)),

@@ -2,7 +2,7 @@
 import { toUuid } from '../src/storage/ids.js';
 import { type BatchArena, beginBatch, cancelBatches, input, startWarm } from './batch-arena.js';
 import type { SeenJob } from './batch-client.js';
-import type { Figures } from './batch-report.js';
+import type { BatchFigures } from './batch-report.js';
 import { CleanUp } from './clean-up.js';
 import { percentile } from './statistics.js';
 import type { TestedBaton } from './tested-baton.js';
@@ -10,7 +10,11 @@ import type { TestedBaton } from './tested-baton.js';
 const LINE_BYTES = 400;
 const EVERY_MS = 500;
 
-export async function measureNeighbour(arena: BatchArena, jobs: number, outer: CleanUp): Promise<Figures> {
+export async function measureNeighbour(
+  arena: BatchArena,
+  jobs: number,
+  outer: CleanUp,
+): Promise<BatchFigures> {
   const cleanUp = new CleanUp();
   outer.later(() => cleanUp.run());
   const baton = await startWarm(arena, 'neighbour', cleanUp);
@@ -33,7 +37,7 @@ interface Delays {
 function figuresOf<Name extends 'alone' | 'beside_200ms' | 'beside_5s'>(
   name: Name,
   { startMs, resultMs }: Delays,
-): Figures {
+): BatchFigures {
   return {
     [`${name}_start_p50_ms`]: percentile(startMs, 50),
     [`${name}_start_p95_ms`]: percentile(startMs, 95),

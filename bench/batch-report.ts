@@ -1,7 +1,8 @@
-/** What was measured of batches, for people and for programs. */
+/** What is measured of batches. */
+import type { Figures } from './figures.js';
 
 /** Each figure, what it means, and what it should be. */
-const MEANINGS = {
+export const MEANINGS = {
   small_line_bytes: ['bytes of a small line', ''],
   ingest_small_lines_per_s: ['small lines read in a second', '≥ 10,000'],
   ingest_small_worker_cpu_us: ['CPU of the worker, µs to read a small line', ''],
@@ -55,30 +56,4 @@ const MEANINGS = {
   job_stores_cpu_us: ['CPU of the stores, µs a single job', ''],
 } as const satisfies Record<string, readonly [meaning: string, aim: string]>;
 
-type Name = keyof typeof MEANINGS;
-
-/** Figures by name; null where they can't be told, absent where they were not measured. */
-export type Figures = Readonly<Partial<Record<Name, number | null>>>;
-
-const NAMES = Object.keys(MEANINGS) as Name[];
-
-/** The figures in the order in which they are told, rounded to what they are good for. */
-export function rounded(figures: Figures): Figures {
-  const known = NAMES.filter((name) => figures[name] !== undefined);
-  return Object.fromEntries(known.map((name) => [name, roundedTo(figures[name] ?? null)]));
-}
-
-/** A line for each figure. */
-export function tableOf(figures: Figures): string {
-  const known = NAMES.filter((name) => figures[name] !== undefined);
-  const line = (name: Name): string => {
-    const [meaning, aim] = MEANINGS[name];
-    return meaning.padEnd(54) + String(figures[name] ?? '-').padStart(10) + aim.padStart(14);
-  };
-  return ['', ''.padEnd(54) + 'seen'.padStart(10) + 'aim'.padStart(14), ...known.map(line), ''].join('\n');
-}
-
-function roundedTo(value: number | null): number | null {
-  if (value === null) return null;
-  return Number(value.toFixed(Math.abs(value) < 10 ? 3 : Math.abs(value) < 100 ? 1 : 0));
-}
+export type BatchFigures = Figures<keyof typeof MEANINGS>;

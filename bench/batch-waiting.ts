@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type BatchArena, beginBatch, input, startWarm } from './batch-arena.js';
-import type { Figures } from './batch-report.js';
+import type { BatchFigures } from './batch-report.js';
 import { CleanUp } from './clean-up.js';
 import { median } from './statistics.js';
 import type { TestedBaton } from './tested-baton.js';
@@ -17,7 +17,7 @@ const LOOKS = 11;
 const LOOK_EVERY_MS = 200;
 
 /** Each time on a Baton of its own and an empty Redis, so that nothing differs but what waits. */
-export async function measureWaiting(arena: BatchArena, outer: CleanUp): Promise<Figures> {
+export async function measureWaiting(arena: BatchArena, outer: CleanUp): Promise<BatchFigures> {
   const [few, many] = [FEW * arena.lines, MANY_LINES * arena.lines];
   const withLines = (lines: number): Promise<Used> =>
     withBaton(arena, `lines_${lines}`, outer, async (baton, redis) => {

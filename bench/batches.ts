@@ -1,14 +1,15 @@
 /** How fast batches are, how much memory they take and how much of the others' way they stand in: docs/benchmarks.md. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type ArenaOptions, startArena } from './arena.js';
+import { APART, type ArenaOptions, startArena } from './arena.js';
 import type { BatchArena } from './batch-arena.js';
 import type { BatchClient } from './batch-client.js';
 import { measureLarge } from './batch-large.js';
 import { measureLife } from './batch-life.js';
 import { measureNeighbour } from './batch-neighbour.js';
-import { type Figures, rounded, tableOf } from './batch-report.js';
+import { type BatchFigures, MEANINGS } from './batch-report.js';
 import { measureWaiting } from './batch-waiting.js';
+import { rounded, tableOf } from './figures.js';
 import type { CleanUp } from './clean-up.js';
 import { Part } from './part.js';
 import { machineNow, runBounded, writeRecord } from './run-bounded.js';
@@ -66,13 +67,18 @@ function readOptions(): Options {
     jobs: count('jobs', values.short ? 10 : 120, 5_000),
     parts,
     limitSeconds: count('limit', values.short ? 420 : 2_700, 7_200),
-    isSplit: true,
+    roles: APART,
     profileFolder: values['cpu-prof'] ?? null,
     outFile: values.out ?? null,
   };
 }
 
-function measure(part: PartName, arena: BatchArena, options: Options, cleanUp: CleanUp): Promise<Figures> {
+function measure(
+  part: PartName,
+  arena: BatchArena,
+  options: Options,
+  cleanUp: CleanUp,
+): Promise<BatchFigures> {
   switch (part) {
     case 'life':
       return measureLife(arena, cleanUp);
@@ -91,10 +97,10 @@ runBounded(options.limitSeconds, async (cleanUp) => {
   const user = Part.start<BatchClient>('batch-client');
   cleanUp.later(() => user.stop());
   const arena = { ...(await startArena(options, cleanUp)), user, lines: options.lines };
-  let figures: Figures = {};
+  let figures: BatchFigures = {};
   for (const part of options.parts) {
-    const found = rounded(await measure(part, arena, options, cleanUp));
-    console.error(tableOf(found));
+    const found = rounded(MEANINGS, await measure(part, arena, options, cleanUp));
+    console.error(tableOf(MEANINGS, found));
     figures = { ...figures, ...found };
   }
   const { lines, jobs } = options;

@@ -14,8 +14,8 @@ export interface BatonSetup {
   readonly upstreamUrl: string;
   readonly key: string;
   readonly concurrency: number;
-  /** API and worker in a process each. */
-  readonly isSplit: boolean;
+  /** What each process does, in the order of their start; the first has the API. */
+  readonly roles: readonly string[];
   /** Where each process leaves a CPU profile when it ends, if anywhere. */
   readonly profileFolder: string | null;
 }
@@ -24,7 +24,7 @@ const MAIN = join(__dirname, '../dist/main.js');
 const READY = /^Baton is ready: (\S+)/;
 
 /** The slow models: provider `after-N` answers after N milliseconds. */
-const DELAYS_MS = [200, 5_000, 600_000];
+const DELAYS_MS = [200, 2_000, 5_000, 600_000];
 
 /** One Baton: a process with both roles, or one for each. */
 export class BatonProcess {
@@ -37,10 +37,9 @@ export class BatonProcess {
   static async start(setup: BatonSetup): Promise<BatonProcess> {
     await mkdir(setup.folder, { recursive: true });
     await writeFile(join(setup.folder, 'baton.yaml'), JSON.stringify(configOf(setup))); // JSON is YAML.
-    const roles = setup.isSplit ? ['api', 'worker'] : ['api,worker'];
     const children: ChildProcess[] = [];
     const urls: string[] = [];
-    for (const role of roles) {
+    for (const role of setup.roles) {
       const child = launch(setup, role);
       children.push(child);
       urls.push(await readyUrl(child));
@@ -74,7 +73,15 @@ export class BatonProcess {
 
 function configOf({ upstreamUrl }: BatonSetup): object {
   const slow = DELAYS_MS.map((ms) => [`after-${ms}`, { base_url: `${upstreamUrl}/after/${ms}/v1` }]);
-  return { providers: { bench: { base_url: `${upstreamUrl}/v1` }, ...Object.fromEntries(slow) } };
+  return {
+    providers: {
+      bench: { base_url: `${upstreamUrl}/v1` },
+      // Called however often it fails: the others have no circuits either.
+      flaky: { base_url: `${upstreamUrl}/fails/30/v1`, protect: false },
+      ...Object.fromEntries(slow),
+    },
+    policies: { flaky: { steps: [{ model: 'flaky/instant' }, { model: 'bench/instant' }] } },
+  };
 }
 
 function launch(setup: BatonSetup, roles: string): ChildProcess {
@@ -87,6 +94,8 @@ function launch(setup: BatonSetup, roles: string): ChildProcess {
     BATON_DATA_DIR: setup.folder,
     BATON_ADMIN_KEY: setup.key,
     WORKER_CONCURRENCY: String(setup.concurrency),
+    // More than one user has connections.
+    MAX_REQUESTS_IN_FLIGHT: '256',
     // As many may wait in one batch.
     BATCH_MAX_LINES: '500000',
     // What is still running at the end is of no interest any more.

@@ -1,4 +1,7 @@
-/** A part: a model's server that answers every call, and counts them: at once, or below `/after/N` after N milliseconds. */
+/**
+ * A part: a model's server that answers every call, and counts the answers: at once; below `/after/N` after N milliseconds; below
+ * `/fails/N` with 503 to N of a hundred, always in the same order.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,14 +23,39 @@ const ANSWER = JSON.stringify({
 });
 const HEADERS = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(ANSWER) };
 
+const FAILURE = JSON.stringify({
+  error: { message: 'Down for a moment.', type: 'server_error', code: null },
+});
+
 const AFTER = /^\/after\/(\d+)\//;
+const FAILS = /^\/fails\/(\d+)\//;
+/** Has no divisor in common with 100: a hundred calls in a row meet each remainder once. */
+const STRIDE = 37;
 
 let calls = 0;
+/** Of the calls that may fail, how many there were. */
+let chances = 0;
+/** When each call came and was answered, on the clock of this process; kept while it is asked for. */
+let seen: [cameMs: number, answeredMs: number][] | null = null;
+function isToFail(url: string): boolean {
+  const percent = Number(FAILS.exec(url)?.[1] ?? 0);
+  return percent > 0 && (chances++ * STRIDE) % 100 < percent;
+}
+
 const server = createServer((request, response) => {
-  const delayMs = Number(AFTER.exec(request.url ?? '')?.[1] ?? 0);
-  const give = (): void => void response.writeHead(200, HEADERS).end(ANSWER);
-  request.resume().once('end', () => {
+  const url = request.url ?? '';
+  const cameMs = Date.now();
+  const delayMs = Number(AFTER.exec(url)?.[1] ?? 0);
+  const give = (): void => {
+    if (isToFail(url)) {
+      response.writeHead(503, { 'content-type': 'application/json' }).end(FAILURE);
+      return;
+    }
     calls += 1;
+    seen?.push([cameMs, Date.now()]);
+    response.writeHead(200, HEADERS).end(ANSWER);
+  };
+  request.resume().once('end', () => {
     if (delayMs === 0) give();
     else setTimeout(give, delayMs);
   });
@@ -44,6 +72,16 @@ const commands = {
   },
   /** How many calls were answered so far. */
   calls: (): Promise<number> => Promise.resolve(calls),
+  /** Begins to keep when calls come and are answered. */
+  async watch(): Promise<void> {
+    seen = [];
+  },
+  /** What was kept since, in milliseconds since 1970. */
+  async watched(): Promise<[cameMs: number, answeredMs: number][]> {
+    const kept = seen ?? [];
+    seen = null;
+    return kept;
+  },
 };
 export type Upstream = typeof commands;
 

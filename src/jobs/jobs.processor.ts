@@ -55,7 +55,8 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
       .then(() => this.leases.allLetGo(this.config.shutdownGraceMs))
       .then(() => this.leases.stopAll('stopping'));
     const isDone = grace.then(() => this.leases.allLetGo(STOP_TIMEOUT_MS));
-    await Promise.all(this.listeners.map((listener) => listener.close(isDone)));
+    // A listener has no message in its hands while its jobs run: its end is not theirs.
+    await Promise.all([isDone, ...this.listeners.map((listener) => listener.close(isDone))]);
   }
 
   private async takeAll(ids: readonly string[], isLine: boolean): Promise<void> {
