@@ -90,26 +90,40 @@ export async function writeNotes(
   notes: readonly Note[],
   company: Company,
 ): Promise<boolean[]> {
-  const finished = notes.flatMap((note) => (note.finished ? [{ ...note.finished, lease: note.lease }] : []));
-  const begun = notes.flatMap((note) => (note.next ? [{ ...note.next, lease: note.lease }] : []));
-  const ended = finished.filter((each) => each.skipped === null);
-  const skipped = finished.flatMap((each) => (each.skipped ? [{ ...each, ...each.skipped }] : []));
-  const parts = [
-    ...(ended.length > 0 ? [sql`ended as (${finish(ended)})`] : []),
-    ...(skipped.length > 0 ? [sql`skipped as (${insertSkipped(skipped)})`] : []),
-    ...(begun.length > 0 ? [sql`begun as (${insertBegun(begun)})`] : []),
-  ];
   const { rows } = await sql<{ ordinal: number }>`
-    with held as materialized (
+    with ${notesOf(notes, company)} select ordinal::int from held`.execute(db);
+  const held = new Set(rows.map((row) => row.ordinal));
+  return notes.map((_note, i) => held.has(i + 1));
+}
+
+/**
+ * The parts of a `with` that write notes: `held` are the jobs that are still held, with the `ordinal` of their notes, from 1; `ended` and
+ * `skipped` are what is written of attempts that are over.
+ */
+export function notesOf(notes: readonly Note[], company: Company): RawBuilder<unknown> {
+  const { ended, skipped, begun } = sorted(notes);
+  return sql.join([
+    sql`held as materialized (
       select jobs.id, jobs.project_id, jobs.lease_token, asked.ordinal
       from ${tableOf('asked', notes, LEASE_COLUMNS)}
       join jobs on jobs.id = asked.job_id and jobs.lease_token = asked.token and jobs.status = 'in_progress'
       where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[])
-      order by jobs.id for no key update of jobs ${waiting(company)})
-    ${parts.length > 0 ? sql`, ${sql.join(parts)}` : sql``}
-    select ordinal::int from held`.execute(db);
-  const held = new Set(rows.map((row) => row.ordinal));
-  return notes.map((_note, i) => held.has(i + 1));
+      order by jobs.id for no key update of jobs ${waiting(company)})`,
+    // What is not there is left out: most statements have one of the three.
+    ...(ended.length > 0 ? [sql`ended as (${finish(ended)} returning ${SUMMED_COLUMNS})`] : []),
+    ...(skipped.length > 0 ? [sql`skipped as (${insertSkipped(skipped)} returning ${SUMMED_COLUMNS})`] : []),
+    ...(begun.length > 0 ? [sql`begun as (${insertBegun(begun)})`] : []),
+  ]);
+}
+
+/** Each part of the notes with its lease. */
+function sorted(notes: readonly Note[]) {
+  const finished = notes.flatMap((note) => (note.finished ? [{ ...note.finished, lease: note.lease }] : []));
+  return {
+    ended: finished.filter((each) => each.skipped === null),
+    skipped: finished.flatMap((each) => (each.skipped ? [{ ...each, ...each.skipped }] : [])),
+    begun: notes.flatMap((note) => (note.next ? [{ ...note.next, lease: note.lease }] : [])),
+  };
 }
 
 /**
@@ -246,15 +260,39 @@ export async function closeOpenAttempts(
  * The columns of a job that sum up its attempts; every attempt's tokens and cost count, not only the last one's. The cost is
  * that of all of them or none: null if one that is paid for (it has usage, or it succeeded) has a cost that nobody knows.
  */
-export function totalsOf(jobId: RawBuilder<unknown>): RawBuilder<unknown> {
+export function totalsOf(
+  jobId: RawBuilder<unknown>,
+  attempts: RawBuilder<unknown> = sql`attempts`,
+): RawBuilder<unknown> {
   return sql`(attempt_count, fell_back, input_tokens, output_tokens, total_tokens, cached_input_tokens,
       cache_write_tokens, reasoning_tokens, cost_micros) = (
     select count(*), coalesce(max(step) filter (where outcome is distinct from 'skipped') > 0, false), sum(input_tokens), sum(output_tokens), sum(total_tokens),
       sum(cached_input_tokens), sum(cache_write_tokens), sum(reasoning_tokens),
       case when bool_or(cost_micros is null and (total_tokens is not null or outcome = 'succeeded')) then null
         else sum(cost_micros) end
-    from attempts where job_id = ${jobId})`;
+    from ${attempts} where job_id = ${jobId})`;
 }
+
+/**
+ * The attempts of jobs in the statement whose {@link notesOf} writes some of them: a statement sees the rows as they were before it, so
+ * those are taken from what it writes.
+ */
+export function attemptsWith(notes: readonly Note[]): RawBuilder<unknown> {
+  const { ended, skipped } = sorted(notes);
+  const ids = [...ended, ...skipped].map(({ id }) => id);
+  return sql`(
+    select ${SUMMED_COLUMNS} from attempts where id <> all(${ids}::uuid[])
+    ${ended.length > 0 ? sql`union all select * from ended` : sql``}
+    ${skipped.length > 0 ? sql`union all select * from skipped` : sql``}) attempts`;
+}
+
+const SUMMED_COLUMNS = sql.raw(
+  `job_id, step, outcome, input_tokens, output_tokens, total_tokens, cached_input_tokens, cache_write_tokens,
+    reasoning_tokens, cost_micros`
+    .split(',')
+    .map((column) => `attempts.${column.trim()}`)
+    .join(', '),
+);
 
 /** The condition under which a lease still holds. */
 export function held(lease: Lease): RawBuilder<unknown> {

@@ -159,12 +159,17 @@ export class BatchLinesRepository {
 
 /**
  * What the end of these jobs, lines of batches, means for their batches, in the same transaction: equal lines that wait for
- * their answer have it, and all are counted.
+ * their answer have it, and all are counted but those that are already.
  */
-export async function endLines(trx: DatabaseOrTransaction, ended: readonly EndedJob[]): Promise<void> {
+export async function endLines(
+  trx: DatabaseOrTransaction,
+  ended: readonly EndedJob[],
+  areCounted: boolean,
+): Promise<void> {
   const shared = ended.filter((job) => job.isShared).map((job) => job.id);
   const followers = shared.length === 0 ? [] : await shareAnswers(trx, shared);
-  await count(trx, [...ended.map((job) => job.id), ...followers]);
+  const ids = [...(areCounted ? [] : ended.map((job) => job.id)), ...followers];
+  if (ids.length > 0) await count(trx, ids);
 }
 
 /** Lines with a line end between each two. */

@@ -52,8 +52,11 @@ export const COUNTED_COLUMNS = sql`id, batch_id as "batchId", finished_at is not
 /** Each connection counts in a row of its own, so that those who write at the same moment seldom meet. */
 const SHARD = sql`pg_backend_pid() % 16`;
 
-/** `${from}` is a table or CTE of jobs' rows that have ended in this transaction. */
-const addFrom = (from: ReturnType<typeof sql>) => sql`
+/** The columns of jobs from which they are counted, beside `batch_id` and `status`. */
+export const TALLIED_COLUMNS = sql`input_tokens, output_tokens, total_tokens, cached_input_tokens, reasoning_tokens, cost_micros`;
+
+/** A statement that counts jobs; `from` is a table, or part of a `with`, of jobs' rows that have ended in this transaction. */
+export const countFrom = (from: ReturnType<typeof sql>) => sql`
   insert into batch_tallies as t (batch_id, shard, completed, failed, cancelled, expired, input_tokens, output_tokens,
     total_tokens, cached_input_tokens, reasoning_tokens, cost_micros, unpriced)
   select batch_id, ${SHARD}, count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed'),
@@ -73,7 +76,7 @@ const addFrom = (from: ReturnType<typeof sql>) => sql`
 
 /** Counts jobs that have ended in this transaction, each exactly once. */
 export async function count(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {
-  await addFrom(sql`jobs where id = any(${[...jobIds]}::uuid[])`).execute(trx);
+  await countFrom(sql`jobs where id = any(${[...jobIds]}::uuid[])`).execute(trx);
 }
 
 /** Corrects the count of a job whose figures have changed after its end, in any of the rows; `before` is what was counted. */

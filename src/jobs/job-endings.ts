@@ -86,10 +86,10 @@ export class JobEndings {
     );
   }
 
-  private readonly alsoWrite: AlsoWrite = async (trx, ended) => {
+  private readonly alsoWrite: AlsoWrite = async (trx, ended, { areCounted } = { areCounted: false }) => {
     if (ended.length === 0) return [];
     const lines = ended.filter((job) => job.batchId !== null);
-    if (lines.length > 0) await endLines(trx, lines);
+    if (lines.length > 0) await endLines(trx, lines, areCounted);
     return this.webhooks.recordEvents(
       trx,
       ended.map((job) => ({

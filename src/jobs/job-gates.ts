@@ -52,7 +52,10 @@ export class JobGates {
     if (incompatible !== null) return shut('incompatible', incompatible, null, null);
     const admission = await this.admission.admit({
       model: call.model,
-      tokens: needs.tokens.input + (needs.tokens.output ?? 0),
+      // Counted only if a limit asks for it.
+      get tokens() {
+        return needs.tokens.input + (needs.tokens.output ?? 0);
+      },
       avoidKeyIds: failedKeys(call.past, place),
       attemptId: place.attemptId,
       timeoutMs: place.timeoutMs,

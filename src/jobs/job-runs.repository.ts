@@ -7,6 +7,7 @@ import { LEASE_SECONDS } from '../storage/lease.js';
 import type { JobStatus } from '../storage/schema.js';
 import { type Column, tableOf, textsOf } from '../storage/table-of.js';
 import {
+  attemptsWith,
   closeOpenAttempts,
   type FinishedAttempt,
   finishLate,
@@ -16,11 +17,18 @@ import {
   ledgerOf,
   milliseconds,
   type Note,
+  notesOf,
   totalsOf,
   waiting,
   writeNotes,
 } from './attempts.repository.js';
-import { COUNTED_COLUMNS, type CountedJob, recount } from './batch-tallies.repository.js';
+import {
+  COUNTED_COLUMNS,
+  type CountedJob,
+  countFrom,
+  recount,
+  TALLIED_COLUMNS,
+} from './batch-tallies.repository.js';
 import { MAY_RUN } from './job-dispatch.repository.js';
 
 /** A job in the hands of a worker. */
@@ -83,8 +91,15 @@ export interface EndedJob {
   readonly version: number;
 }
 
-/** Writes what belongs to the same moment as the jobs' end (their events), in the same transaction. */
-export type AlsoWrite = (trx: DatabaseOrTransaction, ended: readonly EndedJob[]) => Promise<Bell[]>;
+/**
+ * Writes what belongs to the same moment as the jobs' end (their events, and their batches' tallies if they are not counted yet), in the
+ * same transaction.
+ */
+export type AlsoWrite = (
+  trx: DatabaseOrTransaction,
+  ended: readonly EndedJob[],
+  how?: { readonly areCounted: boolean },
+) => Promise<Bell[]>;
 
 /** The SQL of running jobs: claims, attempts, ends, leases. All times are the database's. */
 @Injectable()
@@ -164,30 +179,26 @@ export class JobRunsRepository {
     company: Company,
     alsoWrite: AlsoWrite,
   ): Promise<{ jobs: (EndedJob & { token: number })[]; bells: Bell[] }> {
+    const notes = ends.map(({ lease, finished }) => ({ lease, finished, next: null }));
+    const responses = ends.map(({ ending }) => ending.response?.body ?? null);
     return this.db.transaction().execute(async (trx) => {
-      const areHeld = await writeNotes(
-        trx,
-        ends.map(({ lease, finished }) => ({ lease, finished, next: null })),
-        company,
-      );
-      const held = ends.filter((_end, i) => areHeld[i]);
-      if (held.length === 0) return { jobs: [], bells: [] };
-      const responses = held.map(({ ending }) => ending.response?.body ?? null);
       const { rows: jobs } = await sql<EndedJob & { token: number }>`
-        with ended as (
+        with ${notesOf(notes, company)}, over as (
           update jobs set status = ends.status, finished_at = now(), lease_until = null, worker = null,
             served_by = ends.model, error_code = ends.code, error_message = ends.why,
             response_status = ends.http_status, response_request_id = ends.request_no,
-            ${totalsOf(sql`jobs.id`)}
-          from ${tableOf('ends', held, END_COLUMNS)}
-          where jobs.id = any(${held.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = ends.job_id
-          returning id, project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no, lease_token, ends.ordinal
+            ${totalsOf(sql`jobs.id`, attemptsWith(notes))}
+          from held join ${tableOf('ends', ends, END_COLUMNS)} using (ordinal)
+          where jobs.id = any(${ends.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.id
+          returning jobs.id, jobs.project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no,
+            jobs.lease_token, ${TALLIED_COLUMNS}, ordinal
         ), kept as (
           insert into job_responses (job_id, project_id, body)
-          select id, project_id, texts.text from ended join ${textsOf('texts', responses)} using (ordinal)
-          where texts.text is not null)
-        select ${ENDED_COLUMNS}, lease_token as token from ended jobs`.execute(trx);
-      return { jobs, bells: await alsoWrite(trx, jobs) };
+          select id, project_id, texts.text from over join ${textsOf('texts', responses)} using (ordinal)
+          where texts.text is not null
+        ), counted as (${countFrom(sql`over where batch_id is not null`)})
+        select ${ENDED_COLUMNS}, lease_token as token from over jobs`.execute(trx);
+      return { jobs, bells: await alsoWrite(trx, jobs, { areCounted: true }) };
     });
   }
 
@@ -242,7 +253,6 @@ export class JobRunsRepository {
 }
 
 const END_COLUMNS = {
-  job_id: ['uuid', ({ lease }) => lease.jobId],
   status: ['text', ({ ending }) => ending.status],
   model: ['text', ({ ending }) => ending.servedBy],
   code: ['text', ({ ending }) => ending.errorCode],

@@ -58,7 +58,7 @@ export function estimateTokens(body: JsonObject, endpoint: string): TokenEstimat
   return readPrompt(body, endpoint).tokens;
 }
 
-/** The estimate of a request, and what else than text it holds, read in one go. */
+/** The estimate of a request, and what else than text it holds. The tokens are counted when they are first asked for. */
 export function readPrompt(
   body: JsonObject,
   endpoint: string,
@@ -68,10 +68,15 @@ export function readPrompt(
     prompt.take(body[field], 1, SCHEMA_FIELDS.includes(field));
   }
   const list = body[LISTS_OF_PROMPTS[endpoint] ?? ''];
-  const { input, leastInput } = prompt.count();
+  let counted: ReturnType<Prompt['count']> | undefined;
+  const count = () => (counted ??= prompt.count());
   const tokens: TokenEstimate = {
-    input,
-    leastInput: isListOfPrompts(list) ? leastOfLongest(list) : leastInput,
+    get input() {
+      return count().input;
+    },
+    get leastInput() {
+      return isListOfPrompts(list) ? leastOfLongest(list) : count().leastInput;
+    },
     output: endpoint === '/v1/embeddings' ? 0 : outputOf(body, isListOfPrompts(list) ? list.length : 1),
   };
   return { tokens, media: { images: prompt.images > 0, audio: prompt.audio > 0, files: prompt.files > 0 } };

@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { isDatabaseOutage } from './database-outage.js';
 
 /**
@@ -53,9 +54,11 @@ export class GroupCommit<Item, Result> {
   /** Never throws. */
   private async writeAll(): Promise<void> {
     this.isWriting = true;
-    // Who comes in the same turn of the loop is written together with the first.
-    await Promise.resolve();
-    while (this.gathered.length > 0) await this.writeGroup(this.gathered.splice(0, MOST_TOGETHER));
+    do {
+      // Who comes in the same turn of the loop is written together with the first.
+      await endOfTurn();
+      await this.writeGroup(this.gathered.splice(0, MOST_TOGETHER));
+    } while (this.gathered.length > 0);
     this.isWriting = false;
   }
 

@@ -24,11 +24,16 @@ export function newId(prefix: IdPrefix): string {
 
 /** Turns a row's uuid into the id that users see: prefix and 26 characters of Crockford base32. */
 export function toPublicId(prefix: IdPrefix, uuid: string): string {
-  let number = BigInt(`0x${Buffer.from(parse(uuid)).toString('hex')}`);
   let text = '';
-  for (let i = 0; i < ID_LETTERS; i++) {
-    text = ALPHABET.charAt(Number(number & 31n)) + text;
-    number >>= 5n;
+  // 26 letters are 130 bits: the number begins with two that are 0.
+  let bits = 2;
+  let rest = 0;
+  for (const byte of parse(uuid)) {
+    rest = (rest << 8) | byte;
+    for (bits += 8; bits >= 5; rest &= (1 << bits) - 1) {
+      bits -= 5;
+      text += ALPHABET.charAt(rest >> bits);
+    }
   }
   return `${prefix}${separatorOf(prefix)}${text}`;
 }
