@@ -36,6 +36,7 @@ it('writes who comes alone at once, and together who comes meanwhile', async () 
   expect(store.writes).toEqual([{ items: [1], company: 'together' }]);
   await store.end();
   await expect(first).resolves.toBe(10);
+  await turn();
   expect(store.writes.slice(1)).toEqual([{ items: [2, 3], company: 'together' }]);
   await store.end();
   await expect(Promise.all(others)).resolves.toEqual([20, 30]);
