@@ -123,6 +123,18 @@ const commands = {
   async cancel(batchId: string): Promise<void> {
     await ask('POST', `/v1/batches/${batchId}/cancel`);
   },
+  /** Asks each of these so often, one after the other; gives how long each reply took, in milliseconds. */
+  async askAll(paths: readonly string[], times: number): Promise<number[]> {
+    const tookMs: number[] = [];
+    for (let time = 0; time < times; time += 1) {
+      for (const path of paths) {
+        const startedMs = performance.now();
+        await ask('GET', path);
+        tookMs.push(performance.now() - startedMs);
+      }
+    }
+    return tookMs;
+  },
   /** Reads a file, or a batch's results, and gives the number of its lines. */
   async countLines(path: string): Promise<number> {
     const reply = await pool.request({ method: 'GET', path, headers: { authorization: `Bearer ${key}` } });

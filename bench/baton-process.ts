@@ -94,6 +94,8 @@ function launch(setup: BatonSetup, roles: string): ChildProcess {
     BATON_DATA_DIR: setup.folder,
     BATON_ADMIN_KEY: setup.key,
     WORKER_CONCURRENCY: String(setup.concurrency),
+    // Webhooks of loopback are the benchmark's own.
+    EGRESS_ALLOW_CIDRS: '127.0.0.0/8',
     // More than one user has connections.
     MAX_REQUESTS_IN_FLIGHT: '256',
     // As many may wait in one batch.

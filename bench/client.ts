@@ -1,4 +1,5 @@
 /** A part: the users of a Baton or of another server, over HTTP connections that are kept. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { answer } from './part.js';
 import { requestBody } from './request-body.js';
@@ -14,6 +15,8 @@ export interface Usage {
   readonly connections: number;
   /** Who is told of the end of each. */
   readonly webhookUrl?: string;
+  /** How many are submitted in a second; if it is not said, as many as can be. */
+  readonly perSecond?: number;
 }
 
 /** Any server, and what is sent to it how often. */
@@ -24,6 +27,7 @@ export interface Load {
   readonly body: object;
   readonly jobs: number;
   readonly connections: number;
+  readonly perSecond?: number;
 }
 
 const IDLE_WAIT_SECONDS = 30;
@@ -51,23 +55,47 @@ async function sendAll(load: Load, status: number): Promise<number[]> {
     body: JSON.stringify(load.body),
   };
   const tookMs: number[] = [];
-  let begun = 0;
-  const user = async (): Promise<void> => {
-    while (begun < load.jobs) {
-      begun += 1;
-      const startedMs = performance.now();
-      const reply = await pool.request(request);
-      const text = await reply.body.text();
-      if (reply.statusCode !== status) throw new Error(`${reply.statusCode} instead of ${status}: ${text}`);
-      tookMs.push(performance.now() - startedMs);
-    }
+  const send = async (sinceMs: number): Promise<void> => {
+    const reply = await pool.request(request);
+    const text = await reply.body.text();
+    if (reply.statusCode !== status) throw new Error(`${reply.statusCode} instead of ${status}: ${text}`);
+    tookMs.push(performance.now() - sinceMs);
   };
   try {
-    await Promise.all(Array.from({ length: load.connections }, user));
+    await (load.perSecond === undefined ? sendInTurn(load, send) : sendAtRate(load, load.perSecond, send));
   } finally {
     await pool.close();
   }
   return tookMs;
+}
+
+type Send = (sinceMs: number) => Promise<void>;
+
+/** Over each connection the next as soon as the one before is answered. */
+async function sendInTurn(load: Load, send: Send): Promise<void> {
+  let begun = 0;
+  const user = async (): Promise<void> => {
+    while (begun < load.jobs) {
+      begun += 1;
+      await send(performance.now());
+    }
+  };
+  await Promise.all(Array.from({ length: load.connections }, user));
+}
+
+/** Each at its time, however long the others take; one that finds no free connection has begun all the same. */
+async function sendAtRate(load: Load, perSecond: number, send: Send): Promise<void> {
+  const startMs = performance.now();
+  const sent: Promise<void>[] = [];
+  for (let job = 0; job < load.jobs; job += 1) {
+    const dueMs = startMs + (1_000 * job) / perSecond;
+    if (dueMs > performance.now()) await delay(dueMs - performance.now());
+    const one = send(dueMs);
+    // Whether it failed is asked at the end.
+    one.catch(() => undefined);
+    sent.push(one);
+  }
+  await Promise.all(sent);
 }
 
 const commands = {

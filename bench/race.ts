@@ -8,7 +8,7 @@ import type { Contender, Work } from './contender.js';
 import { GatewayContender } from './gateway-contender.js';
 import type { Round } from './meter.js';
 import { Part } from './part.js';
-import type { RaceFigures } from './report.js';
+import type { Figures } from './report.js';
 import { median, medianOrNull } from './statistics.js';
 import { TestedBaton } from './tested-baton.js';
 
@@ -28,7 +28,7 @@ interface Entry {
 type Name = `${'' | 'flaky_'}${'bare' | 'batch' | 'singles' | 'gateway'}` | 'apart_batch' | 'apart_singles';
 
 /** Runs the race. Throws if any job of any contender was not done exactly once. */
-export async function race(arena: Arena, options: RaceOptions, cleanUp: CleanUp): Promise<RaceFigures> {
+export async function race(arena: Arena, options: RaceOptions, cleanUp: CleanUp): Promise<Figures> {
   const { entries, batch } = await enter(arena, options.lines, cleanUp);
   // The first round, in which code is compiled and connections are opened, does not count.
   for (const { contender, work } of Object.values(entries)) await contender.round(work);
@@ -77,7 +77,7 @@ async function enter(
   return { entries, batch };
 }
 
-function figuresOf(entries: Record<Name, Entry>): RaceFigures {
+function figuresOf(entries: Record<Name, Entry>): Figures {
   const rate = (name: Name): number => median(entries[name].rounds.map((round) => round.jobsPerSecond));
   /** Each round against its neighbour in time: what else the machine does in that moment falls on both. */
   const ratio = (one: Name, other: Name): number =>

@@ -1,5 +1,5 @@
 /** What is measured of Baton beside those whom it is held against. */
-import type { Figures, Meanings } from './figures.js';
+import type { Figures as FiguresOf, Meanings } from './figures.js';
 
 export const MEANINGS = {
   bare_per_s: ['(a) bare BullMQ and one call, jobs a second', ''],
@@ -26,6 +26,28 @@ export const MEANINGS = {
   batch_cpu_us: ['CPU of Baton, µs a line', ''],
   batch_stores_cpu_us: ['CPU of its stores, µs a line', ''],
   gateway_cpu_us: ['CPU of the gateway, µs a request', ''],
+  workers_one_per_s: ['lines a second, one worker process', ''],
+  workers_two_per_s: ['lines a second, two worker processes', ''],
+  workers_ratio: ['two to one', '≥ 1.7'],
+  submit_per_s: ['(g) submissions a second, nobody running them', ''],
+  submit_p99_ms: ['    each, p99 ms', ''],
+  half_load_submit_p50_ms: ['a submission at half load, median ms', '≤ 5'],
+  half_load_submit_p99_ms: ['    p99 ms', '≤ 50'],
+  idle_called_p50_ms: ['one job alone, accepted to called, median ms', '≤ 10'],
+  idle_called_p99_ms: ['    p99 ms', '≤ 50'],
+  idle_result_p50_ms: ['one job alone, submitted to result, median ms', ''],
+  fallback_p50_ms: ['a failed answer to the call of the next, median ms', '≤ 5'],
+  webhook_p50_ms: ['(h) end to first webhook, median ms', ''],
+  webhook_p95_ms: ['    p95 ms', '≤ 250'],
+  flood_most: ['(f) most calls of two seconds in flight', '5,000'],
+  flood_mib: ['    resident size of the worker, MiB', '≤ 350'],
+  flood_busy_percent: ['    how busy the upstream is kept, %', '≥ 95'],
+  history_few_cpu_us: ['(i) CPU of all, µs a line, 10,000 rows of history', ''],
+  history_many_cpu_us: ['    1,000,000 rows', ''],
+  history_cost_ratio: ['    many to few', '0.85 – 1.15'],
+  history_rate_ratio: ['    lines a second, many to few', '0.85 – 1.15'],
+  history_few_asked_p95_ms: ['    a page of the history, p95 ms, few', ''],
+  history_many_asked_p95_ms: ['    p95 ms, many', ''],
 } as const satisfies Meanings<string>;
 
-export type RaceFigures = Figures<keyof typeof MEANINGS>;
+export type Figures = FiguresOf<keyof typeof MEANINGS>;

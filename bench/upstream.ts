@@ -32,11 +32,18 @@ const FAILS = /^\/fails\/(\d+)\//;
 /** Has no divisor in common with 100: a hundred calls in a row meet each remainder once. */
 const STRIDE = 37;
 
+/** When a call came and was answered, in milliseconds since 1970, and whether with 503. */
+export interface SeenCall {
+  readonly cameMs: number;
+  readonly answeredMs: number;
+  readonly failed: boolean;
+}
+
 let calls = 0;
 /** Of the calls that may fail, how many there were. */
 let chances = 0;
-/** When each call came and was answered, on the clock of this process; kept while it is asked for. */
-let seen: [cameMs: number, answeredMs: number][] | null = null;
+/** Kept while it is asked for. */
+let seen: SeenCall[] | null = null;
 function isToFail(url: string): boolean {
   const percent = Number(FAILS.exec(url)?.[1] ?? 0);
   return percent > 0 && (chances++ * STRIDE) % 100 < percent;
@@ -47,12 +54,13 @@ const server = createServer((request, response) => {
   const cameMs = Date.now();
   const delayMs = Number(AFTER.exec(url)?.[1] ?? 0);
   const give = (): void => {
-    if (isToFail(url)) {
+    const failed = isToFail(url);
+    seen?.push({ cameMs, answeredMs: Date.now(), failed });
+    if (failed) {
       response.writeHead(503, { 'content-type': 'application/json' }).end(FAILURE);
       return;
     }
     calls += 1;
-    seen?.push([cameMs, Date.now()]);
     response.writeHead(200, HEADERS).end(ANSWER);
   };
   request.resume().once('end', () => {
@@ -76,8 +84,8 @@ const commands = {
   async watch(): Promise<void> {
     seen = [];
   },
-  /** What was kept since, in milliseconds since 1970. */
-  async watched(): Promise<[cameMs: number, answeredMs: number][]> {
+  /** What was kept since, in the order of the answers. */
+  async watched(): Promise<SeenCall[]> {
     const kept = seen ?? [];
     seen = null;
     return kept;
