@@ -60,10 +60,14 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The listener has heard one message. On a slow machine it may have been built anew while its first connection was made. */
+/**
+ * The listener has heard one message, is done with it, and has found no other: what it asked for before it was cut off is answered. On a
+ * slow machine it may have been built anew while its first connection was made.
+ */
 async function hasHeardOne(): Promise<void> {
   await ring('a');
   await eventually(() => heard.includes('a'));
+  await eventually(async () => (await queue.getJobCountByTypes('waiting', 'prioritized', 'active')) === 0);
   told.length = 0;
 }
 

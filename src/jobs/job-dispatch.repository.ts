@@ -131,12 +131,15 @@ export class JobDispatchRepository {
   }
 
   /**
-   * As {@link unring}, by who still has the message in his hands: while it is there, one of the same name would be taken for it and
-   * dropped, so the next one has another.
+   * Gives a job back by who has its message in his hands and no slot for it: it is to be rung at once, before all others, under another
+   * name, since one of the same name would be taken for the message that is still there. No bell for one that may not run.
    */
-  async giveBack(jobId: string): Promise<void> {
-    await sql`update jobs set rung_at = null, dispatch_no = dispatch_no + 1
-      where id = ${jobId} and status = 'queued'`.execute(this.db);
+  async giveBack(jobId: string): Promise<JobBell[]> {
+    const { rows } = await sql<RungJob & { isRung: boolean }>`
+      update jobs set rung_at = case when ${MAY_RUN} then now() end, dispatch_no = dispatch_no + 1
+      where id = ${jobId} and status = 'queued'
+      returning id, ${RUNG_COLUMNS}, rung_at is not null as "isRung"`.execute(this.db);
+    return rows.filter((row) => row.isRung).map(bellOf);
   }
 
   /** Makes due up to `limit` jobs that wait for room there, the most urgent and oldest first; answers their bells. */

@@ -8,6 +8,7 @@ import {
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import type { Listener } from '../queue/listener.js';
 import { QueueService } from '../queue/queue.service.js';
+import { Dispatcher } from './dispatcher.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobRunner, type TakenJob } from './job-runner.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -16,7 +17,7 @@ import { messagesFor, Slots } from './slots.js';
 /** A run that was stopped has only its last words to write. */
 const STOP_TIMEOUT_MS = 5_000;
 
-/** Who finds no slot within this time is given back, for another worker to take. */
+/** Who finds no slot within this time is given back, for another worker to take that has one. */
 const PATIENCE_MS = 5_000;
 
 /** Hears `run-job` and `run-line`, which share the slots of this process: how a message becomes runs. A message is done with when its jobs are taken. */
@@ -32,6 +33,7 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     private readonly runner: JobRunner,
     private readonly dispatch: JobDispatchRepository,
+    private readonly dispatcher: Dispatcher,
     private readonly leases: LeaseKeeper,
     queue: QueueService,
   ) {
@@ -98,7 +100,10 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async giveBack(jobId: string): Promise<void> {
-    // If that fails it is rung again in a while.
-    await this.dispatch.giveBack(jobId).catch(() => undefined);
+    try {
+      await this.dispatcher.ring(await this.dispatch.giveBack(jobId));
+    } catch {
+      // It is rung again in a while.
+    }
   }
 }
