@@ -36,7 +36,7 @@ beforeEach(async () => {
   const backend = backendAt(url, url, installationId);
   listener = new Listener(
     'run-job',
-    { concurrency: 2, handle: async (ids) => void heard.push(...ids) },
+    { concurrency: 2, handle: async (id) => void heard.push(id) },
     {
       backend,
       waiting: () => queue.getJobCountByTypes('waiting', 'prioritized'),

@@ -19,7 +19,7 @@ export class BatchesProcessor implements OnApplicationBootstrap, OnModuleDestroy
   ) {
     this.listener = queue.listen('advance-batch', {
       concurrency: CONCURRENCY,
-      handle: async ([id = '']) => this.advance(id),
+      handle: (id) => this.advance(id),
     });
   }
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Bell } from '../queue/queues.js';
-import { ALONE, type Company, GroupCommit } from '../storage/group-commit.js';
+import { type Company, GroupCommit } from '../storage/group-commit.js';
 import { toPublicId } from '../storage/ids.js';
 import { LARGE_TEXT } from '../storage/table-of.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
@@ -34,7 +34,7 @@ const EVENT_TYPES: Readonly<Record<EndedJob['status'], EventType>> = {
  */
 @Injectable()
 export class JobEndings {
-  private readonly ends = new GroupCommit<JobEnd, boolean>(
+  private readonly ends = new GroupCommit<JobEnd, true>(
     (ends, company) => this.endAll(ends, company),
     ({ ending }) => (ending.response?.body.length ?? 0) > LARGE_TEXT,
   );
@@ -51,7 +51,7 @@ export class JobEndings {
 
   /** False if the lease is lost: then nothing was written. */
   async end(lease: Lease, finished: FinishedAttempt | null, ending: Ending): Promise<boolean> {
-    return this.ends.put({ lease, finished, ending });
+    return (await this.ends.put({ lease, finished, ending })) !== null;
   }
 
   /** False if the job is not there to be cancelled. */
@@ -76,14 +76,12 @@ export class JobEndings {
     return ended.length;
   }
 
-  private async endAll(ends: readonly JobEnd[], company: Company): Promise<(boolean | typeof ALONE)[]> {
+  private async endAll(ends: readonly JobEnd[], company: Company): Promise<(true | null)[]> {
     const { jobs, bells } = await this.runs.end(ends, company, this.alsoWrite);
     // Those who end next do not wait for the bells.
     void this.tell(jobs, bells);
     const ended = new Map(jobs.map((job) => [job.id, job.token]));
-    return ends.map(
-      ({ lease }) => ended.get(lease.jobId) === lease.token || (company === 'alone' ? false : ALONE),
-    );
+    return ends.map(({ lease }) => ended.get(lease.jobId) === lease.token || null);
   }
 
   private readonly alsoWrite: AlsoWrite = async (trx, ended, { areCounted } = { areCounted: false }) => {

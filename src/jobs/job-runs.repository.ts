@@ -8,19 +8,21 @@ import type { JobStatus } from '../storage/schema.js';
 import { type Column, tableOf, textsOf } from '../storage/table-of.js';
 import {
   attemptsWith,
+  finishLate,
+  type Note,
+  notesOf,
+  waiting,
+  writeNotes,
+} from './attempt-notes.repository.js';
+import {
   closeOpenAttempts,
   type FinishedAttempt,
-  finishLate,
   held,
   type Lease,
   type LedgerAttempt,
   ledgerOf,
   milliseconds,
-  type Note,
-  notesOf,
   totalsOf,
-  waiting,
-  writeNotes,
 } from './attempts.repository.js';
 import {
   COUNTED_COLUMNS,
@@ -243,7 +245,7 @@ export class JobRunsRepository {
       update jobs set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
       where id in (
         select jobs.id
-        from unnest(${leases.map((lease) => lease.jobId)}::uuid[], ${leases.map((lease) => lease.token)}::int[]) as held (id, token)
+        from ${tableOf('held', leases, { id: ['uuid', ({ jobId }) => jobId], token: ['int', ({ token }) => token] })}
         join jobs on jobs.id = held.id and jobs.lease_token = held.token and jobs.status = 'in_progress'
         -- In the order in which all who lock many jobs do: else two of them could wait for each other.
         order by jobs.id for no key update of jobs)

@@ -40,8 +40,8 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
     this.slots = new Slots(config.workerConcurrency);
     const concurrency = messagesFor(config.workerConcurrency);
     this.listeners = [
-      queue.listen('run-job', { concurrency, handle: (ids) => this.takeAll(ids, false) }),
-      queue.listen('run-line', { concurrency, handle: (ids) => this.takeAll(ids, true) }),
+      queue.listen('run-job', { concurrency, handle: (id) => this.take(id, false) }),
+      queue.listen('run-line', { concurrency, handle: (id) => this.take(id, true) }),
     ];
   }
 
@@ -59,10 +59,6 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
     const isDone = grace.then(() => this.leases.allLetGo(STOP_TIMEOUT_MS));
     // A listener has no message in its hands while its jobs run: its end is not theirs.
     await Promise.all([isDone, ...this.listeners.map((listener) => listener.close(isDone))]);
-  }
-
-  private async takeAll(ids: readonly string[], isLine: boolean): Promise<void> {
-    await Promise.all(ids.map((id) => this.take(id, isLine)));
   }
 
   /** The message is only a bell: whatever comes of the run stands in Postgres. */

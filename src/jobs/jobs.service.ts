@@ -143,13 +143,18 @@ export class JobsService {
   /** Accepts the job in the room that it was given. */
   private async accept(job: NewJob, key: IdempotencyKey | null): Promise<Once<AcceptedJob>> {
     try {
-      const accepted =
-        key === null ? { made: await this.accepting.put(job) } : await this.acceptOnce(job, key);
+      const accepted = key === null ? { made: await this.acceptOne(job) } : await this.acceptOnce(job, key);
       if ('made' in accepted) this.load.keep(job.id);
       return accepted;
     } finally {
       this.load.giveBack(job.id);
     }
+  }
+
+  private async acceptOne(job: NewJob): Promise<AcceptedJob> {
+    const accepted = await this.accepting.put(job);
+    if (!accepted) throw new Error('A job was inserted and did not come back');
+    return accepted;
   }
 
   private async acceptAll(jobs: readonly NewJob[]): Promise<AcceptedJob[]> {

@@ -24,8 +24,8 @@ const CLOSE_TIMEOUT_MS = 1_000;
 export interface Hearing {
   /** How many messages are handled at once. */
   readonly concurrency: number;
-  /** Handles the message that holds these ids. What it throws is logged, and is nobody's: the message is gone. */
-  handle(ids: readonly string[]): Promise<void>;
+  /** Handles one of the ids that a message holds. What it throws is logged, and is nobody's: the message is gone. */
+  handle(id: string): Promise<void>;
 }
 
 /** What a listener must know of its queue. */
@@ -55,7 +55,7 @@ export class Listener {
   private readonly logger: Logger;
   private worker: Worker<MessageData>;
   private timer: NodeJS.Timeout | undefined;
-  private readonly running = new Set<Promise<void>>();
+  private readonly running = new Set<Promise<unknown>>();
   /** Since when messages have waited unheard; null while none do. */
   private unheardSinceMs: number | null = null;
   private isRebuilt = false;
@@ -116,7 +116,7 @@ export class Listener {
   private async hear(ids: readonly string[]): Promise<void> {
     this.unheardSinceMs = null;
     this.isRebuilt = false;
-    const work = this.hearing.handle(ids);
+    const work = Promise.all(ids.map((id) => this.hearing.handle(id)));
     this.running.add(work);
     try {
       await work;

@@ -1,16 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { ALONE, type Company, GroupCommit } from './group-commit.js';
+import { type Company, GroupCommit } from './group-commit.js';
 
 /** A store whose writes end when they are told to. */
 class Store {
   readonly writes: { readonly items: readonly number[]; readonly company: Company }[] = [];
   private readonly ends: ((error?: Error) => void)[] = [];
 
-  constructor(
-    private readonly answer = (item: number, _company: Company): number | typeof ALONE => item * 10,
-  ) {}
+  constructor(private readonly answer = (item: number, _company: Company): number | null => item * 10) {}
 
-  readonly write = async (items: readonly number[], company: Company): Promise<(number | typeof ALONE)[]> => {
+  readonly write = async (items: readonly number[], company: Company): Promise<(number | null)[]> => {
     this.writes.push({ items, company });
     await new Promise<void>((resolve, reject) =>
       this.ends.push((error) => (error ? reject(error) : resolve())),
@@ -61,7 +59,7 @@ it('writes no more than a hundred together', async () => {
 });
 
 it('writes alone what was left out, and holds nobody up for it', async () => {
-  const store = new Store((item, company) => (item === 2 && company === 'together' ? ALONE : item * 10));
+  const store = new Store((item, company) => (item === 2 && company === 'together' ? null : item * 10));
   const group = new GroupCommit(store.write);
   const [one, two] = [group.put(1), group.put(2)];
   await store.end();
@@ -75,6 +73,15 @@ it('writes alone what was left out, and holds nobody up for it', async () => {
   await store.end();
   await store.end();
   await expect(Promise.all([two, three])).resolves.toEqual([20, 30]);
+});
+
+it('answers null for what is left out alone as well', async () => {
+  const store = new Store((item) => (item === 2 ? null : item * 10));
+  const group = new GroupCommit(store.write);
+  const both = Promise.all([group.put(1), group.put(2)]);
+  await store.end();
+  await store.end();
+  await expect(both).resolves.toEqual([10, null]);
 });
 
 it('fails one for what is wrong with it, and none of those who were with it', async () => {

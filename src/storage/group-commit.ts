@@ -7,24 +7,21 @@ import { isDatabaseOutage } from './database-outage.js';
  */
 export type Company = 'together' | 'alone';
 
-/** Given by a write `together` for an item that it left out. */
-export const ALONE = Symbol('Alone');
-
 /**
- * Writes the items and answers for each in its place. All of them or none must be committed when it resolves; when it throws, none of
- * them may count as written.
+ * Writes the items and answers for each in its place; null for one that it left out, or that can't be written any more. All of them or
+ * none must be committed when it resolves; when it throws, none of them may count as written.
  */
 export type WriteGroup<Item, Result> = (
   items: readonly Item[],
   company: Company,
-) => Promise<readonly (Result | typeof ALONE)[]>;
+) => Promise<readonly (Result | null)[]>;
 
 /** Enough for the cost of a commit to be shared, and few enough that no statement takes long. */
 const MOST_TOGETHER = 100;
 
 interface Place<Item, Result> {
   readonly item: Item;
-  readonly resolve: (result: Result) => void;
+  readonly resolve: (result: Result | null) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -42,8 +39,8 @@ export class GroupCommit<Item, Result> {
     private readonly isLarge: (item: Item) => boolean = () => false,
   ) {}
 
-  /** What the write answers for this item; throws what it throws. */
-  async put(item: Item): Promise<Result> {
+  /** What the write answers for this item; null only if it does so alone. Throws what it throws. */
+  async put(item: Item): Promise<Result | null> {
     if (this.isLarge(item)) return this.alone(item);
     return new Promise((resolve, reject) => {
       this.gathered.push({ item, resolve, reject });
@@ -67,8 +64,8 @@ export class GroupCommit<Item, Result> {
     try {
       const results = await this.write(items, 'together');
       for (const [i, place] of group.entries()) {
-        const result = results[i];
-        if (result === ALONE || result === undefined) void this.writeAlone(place);
+        const result = results[i] ?? null;
+        if (result === null) void this.writeAlone(place);
         else place.resolve(result);
       }
     } catch (error) {
@@ -82,9 +79,8 @@ export class GroupCommit<Item, Result> {
     await this.alone(item).then(resolve, reject);
   }
 
-  private async alone(item: Item): Promise<Result> {
+  private async alone(item: Item): Promise<Result | null> {
     const [result] = await this.write([item], 'alone');
-    if (result === undefined || result === ALONE) throw new Error('A write left its only item out');
-    return result;
+    return result ?? null;
   }
 }

@@ -5,6 +5,7 @@ import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/
 import { newUuid, toPublicId } from '../storage/ids.js';
 import { LEASE_SECONDS } from '../storage/lease.js';
 import { isNewEpoch } from '../storage/queue-epochs.js';
+import { tableOf } from '../storage/table-of.js';
 import type { BegunTry, ClaimedDelivery, FinishedTry } from './delivery.js';
 import type { EventType, InlineResult, NewEvent, StoredEvent } from './event.js';
 import { type AfterTry, MAX_TRIES } from './schedule.js';
@@ -142,7 +143,7 @@ export class DeliveryStepsRepository {
       update webhook_deliveries set lease_until = now() + ${LEASE}
       where id in (
         select d.id
-        from unnest(${deliveries.map(({ id }) => id)}::uuid[], ${deliveries.map(({ leaseToken }) => leaseToken)}::int[]) as held (id, token)
+        from ${tableOf('held', deliveries, { id: ['uuid', ({ id }) => id], token: ['int', ({ leaseToken }) => leaseToken] })}
         join webhook_deliveries d on d.id = held.id and d.lease_token = held.token and d.lease_until is not null
         order by d.id for no key update of d)`.execute(this.db);
   }

@@ -3,8 +3,21 @@ import { sql } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid } from '../storage/ids.js';
+import { type Column, tableOf } from '../storage/table-of.js';
 import { LANE_WIDTH, SWITCHED_OFF } from './delivery-steps.repository.js';
 import { laneOf, type NewEvent } from './event.js';
+
+const EVENT_COLUMNS = {
+  id: ['uuid', () => newUuid()],
+  project_id: ['uuid', (event) => event.projectId],
+  type: ['text', (event) => event.type],
+  job_id: ['uuid', (event) => event.jobId],
+  batch_id: ['uuid', (event) => event.batchId],
+  data: ['text', (event) => JSON.stringify(event.data)],
+  url: ['text', (event) => event.url],
+  lane: ['text', ({ projectId, url }) => url && laneOf(projectId, url)],
+  is_watched: ['boolean', (event) => event.isWatched],
+} satisfies Record<string, Column<NewEvent>>;
 
 /** The SQL of writing down what happened and whom to tell of it. */
 @Injectable()
@@ -21,13 +34,7 @@ export class EventsRepository {
     if (wanted.length === 0) return [];
     const { rows } = await sql<{ id: string; isRung: boolean }>`
       with happened as (
-        select * from unnest(
-          ${wanted.map(() => newUuid())}::uuid[], ${wanted.map((event) => event.projectId)}::uuid[],
-          ${wanted.map((event) => event.type)}::text[], ${wanted.map((event) => event.jobId)}::uuid[],
-          ${wanted.map((event) => event.batchId)}::uuid[], ${wanted.map((event) => JSON.stringify(event.data))}::text[],
-          ${wanted.map((event) => event.url)}::text[], ${wanted.map(({ projectId, url }) => url && laneOf(projectId, url))}::text[],
-          ${wanted.map((event) => event.isWatched)}::boolean[]
-        ) as t (id, project_id, type, job_id, batch_id, data, url, lane, is_watched)
+        select * from ${tableOf('t', wanted, EVENT_COLUMNS)}
       ), receivers as (
         select id as event_id, type, project_id, job_id, batch_id, null::uuid as endpoint_id, url, lane, false as is_off
         from happened where url is not null

@@ -40,7 +40,7 @@ export class WebhooksProcessor implements OnApplicationBootstrap, OnModuleDestro
     setMaxListeners(CONCURRENCY, this.stopping.signal);
     this.listener = queue.listen('deliver-webhook', {
       concurrency: CONCURRENCY,
-      handle: async ([id = '']) => this.process(id),
+      handle: (id) => this.process(id),
     });
   }
 
