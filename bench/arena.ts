@@ -12,8 +12,6 @@ import type { Upstream } from './upstream.js';
 export const TOGETHER = ['api,worker'];
 export const APART = ['api', 'worker'];
 
-export type QueueKind = 'redis' | 'postgres';
-
 /** How the Batons of a run are started. */
 export interface ArenaOptions {
   /** What each Baton's processes do; the first has the API. */
@@ -40,10 +38,8 @@ export async function startArena(options: ArenaOptions, cleanUp: CleanUp): Promi
   // The embedded PostgreSQL may have to run as another user, who passes through.
   await chmod(folder, 0o711);
   const stores = await startPrivateStores(folder, cleanUp);
-  const upstream = Part.start<Upstream>('upstream');
-  cleanUp.later(() => upstream.stop());
-  const client = Part.start<Client>('client');
-  cleanUp.later(() => client.stop());
+  const upstream = Part.start<Upstream>('upstream', cleanUp);
+  const client = Part.start<Client>('client', cleanUp);
   const upstreamUrl = await upstream.ask('listen');
   return { ...options, folder, stores, upstream, upstreamUrl, client, concurrency: CONCURRENCY };
 }

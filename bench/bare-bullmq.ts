@@ -1,18 +1,11 @@
 /** A part: what Baton is held against. BullMQ and one HTTP call for each job, with nothing written down. */
-import {
-  type ConnectionOptions,
-  createPostgresBackend,
-  Queue,
-  setDefaultBackendFactory,
-  Worker,
-} from 'bullmq';
+import { type ConnectionOptions, Queue, Worker } from 'bullmq';
 import { Pool } from 'undici';
 import { answer } from './part.js';
 import { requestBody } from './request-body.js';
 
 export interface BareSetup {
-  /** `redis://…` or `postgres://…`. */
-  readonly storeUrl: string;
+  readonly redisUrl: string;
   readonly upstreamUrl: string;
   readonly concurrency: number;
 }
@@ -75,13 +68,7 @@ async function drain(worker: Worker, jobs: number, firstMs: () => number): Promi
 const commands = {
   async open(asked: BareSetup): Promise<void> {
     setup = asked;
-    if (asked.storeUrl.startsWith('redis:')) {
-      connection = { url: asked.storeUrl, maxRetriesPerRequest: null };
-    } else {
-      setDefaultBackendFactory(createPostgresBackend as Parameters<typeof setDefaultBackendFactory>[0]);
-      // BullMQ's types know Redis connections only.
-      connection = { connectionString: asked.storeUrl, migrate: true } as unknown as ConnectionOptions;
-    }
+    connection = { url: asked.redisUrl, maxRetriesPerRequest: null };
     queue = new Queue(QUEUE, { connection });
     await queue.waitUntilReady();
     calls = new Pool(asked.upstreamUrl, { connections: asked.concurrency, pipelining: 1 });
@@ -108,24 +95,6 @@ const commands = {
   },
   /** Waits for that worker's last job; gives the seconds from its first job's start. */
   drained: (): Promise<number> => drained,
-  /** Runs jobs one after the other; gives the time from the adding to the end of each, in milliseconds. */
-  async run(jobs: number): Promise<number[]> {
-    const worker = await startWorker(() => undefined);
-    const tookMs: number[] = [];
-    for (let job = 0; job < jobs; job += 1) {
-      const startedMs = performance.now();
-      const completed = new Promise<void>((resolve, reject) => {
-        worker.once('completed', () => resolve());
-        worker.once('failed', (_job, error) => reject(error));
-      });
-      await queue.add('job', DATA, OPTIONS);
-      await completed;
-      tookMs.push(performance.now() - startedMs);
-      worker.removeAllListeners('failed');
-    }
-    await worker.close();
-    return tookMs;
-  },
 };
 export type BareBullmq = typeof commands;
 

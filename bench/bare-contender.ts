@@ -1,5 +1,5 @@
 /** BullMQ with one HTTP call and nothing written down: a process that adds, and one that works. */
-import type { Arena, QueueKind } from './arena.js';
+import type { Arena } from './arena.js';
 import type { BareBullmq } from './bare-bullmq.js';
 import type { CleanUp } from './clean-up.js';
 import { type Contender, expectAll, type Work } from './contender.js';
@@ -13,13 +13,11 @@ export class BareContender implements Contender {
     private readonly worker: Part<BareBullmq>,
   ) {}
 
-  static async start(arena: Arena, kind: QueueKind, cleanUp: CleanUp): Promise<BareContender> {
-    const storeUrl =
-      kind === 'redis' ? arena.stores.redisUrl : await arena.stores.createDatabase(`bare_${kind}`);
+  static async start(arena: Arena, cleanUp: CleanUp): Promise<BareContender> {
     const open = async (): Promise<Part<BareBullmq>> => {
-      const part = Part.start<BareBullmq>('bare-bullmq');
-      cleanUp.later(() => part.stop());
-      await part.ask('open', { storeUrl, upstreamUrl: arena.upstreamUrl, concurrency: arena.concurrency });
+      const part = Part.start<BareBullmq>('bare-bullmq', cleanUp);
+      const { stores, upstreamUrl, concurrency } = arena;
+      await part.ask('open', { redisUrl: stores.redisUrl, upstreamUrl, concurrency });
       return part;
     };
     return new BareContender(arena, await open(), await open());
@@ -36,10 +34,5 @@ export class BareContender implements Contender {
     const round = { ...meter(jobs), jobsPerSecond: jobs / seconds };
     expectAll(jobs, { calls: (await this.arena.upstream.ask('calls')) - callsBefore });
     return round;
-  }
-
-  /** Runs jobs one after the other; gives the time from adding to end of each, in milliseconds. */
-  idle(jobs: number): Promise<number[]> {
-    return this.worker.ask('run', jobs);
   }
 }

@@ -30,7 +30,7 @@ const LINE_FRAME_BYTES = 150;
 
 /** Starts a Baton, API and worker apart, that is warm: its code was run and its connections are open. */
 export async function startWarm(arena: BatchArena, name: string, cleanUp: CleanUp): Promise<TestedBaton> {
-  const baton = await TestedBaton.start(arena, name, 'redis', cleanUp);
+  const baton = await TestedBaton.start(arena, name, cleanUp);
   await arena.user.ask('open', baton.url, baton.key);
   const { fileId } = await arena.user.ask(
     'upload',

@@ -1,14 +1,13 @@
 /** A large input: what taking it in and reading it costs in memory. */
 import { type BatchArena, cancelBatches, expectBytes, input, readBatch, startWarm } from './batch-arena.js';
 import type { BatchFigures } from './batch-report.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { watchMemory } from './memory.js';
 
 const LINE_BYTES = 4_000;
 
 export async function measureLarge(arena: BatchArena, outer: CleanUp): Promise<BatchFigures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   const baton = await startWarm(arena, 'large', cleanUp);
   const apiMemory = watchMemory(baton.process.apiPid);
   const uploaded = await arena.user.ask('upload', input('after-600000/long', arena.lines, LINE_BYTES));

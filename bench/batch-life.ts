@@ -11,7 +11,7 @@ import {
 } from './batch-arena.js';
 import type { SeenBatch, Uploaded } from './batch-client.js';
 import type { BatchFigures } from './batch-report.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { BatonSingles } from './baton-contender.js';
 import { watchMemory } from './memory.js';
 import { startMeter } from './meter.js';
@@ -26,8 +26,7 @@ const MOST_JOBS = 2_000;
 
 /** Throws unless every line is called once and stands in one of the files. */
 export async function measureLife(arena: BatchArena, outer: CleanUp): Promise<BatchFigures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   const baton = await startWarm(arena, 'life', cleanUp);
   const uploaded = await arena.user.ask('upload', input('bench/instant', arena.lines, LINE_BYTES));
   const first = await readBatch(arena, baton, uploaded.fileId);

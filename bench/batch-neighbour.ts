@@ -3,7 +3,7 @@ import { toUuid } from '../src/storage/ids.js';
 import { type BatchArena, beginBatch, cancelBatches, input, startWarm } from './batch-arena.js';
 import type { SeenJob } from './batch-client.js';
 import type { BatchFigures } from './batch-report.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { percentile } from './statistics.js';
 import type { TestedBaton } from './tested-baton.js';
 
@@ -15,8 +15,7 @@ export async function measureNeighbour(
   jobs: number,
   outer: CleanUp,
 ): Promise<BatchFigures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   const baton = await startWarm(arena, 'neighbour', cleanUp);
   const alone = await runJobs(arena, baton, jobs);
   const besideShort = await besideBatch(arena, baton, jobs, 'after-200/short');

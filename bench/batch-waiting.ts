@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type BatchArena, beginBatch, input, startWarm } from './batch-arena.js';
 import type { BatchFigures } from './batch-report.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { median } from './statistics.js';
 import type { TestedBaton } from './tested-baton.js';
 
@@ -60,8 +60,7 @@ async function withBaton<Found>(
   outer: CleanUp,
   look: (baton: TestedBaton, redis: Redis) => Promise<Found>,
 ): Promise<Found> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   const redis = new Redis(arena.stores.redisUrl);
   cleanUp.later(() => Promise.resolve(redis.disconnect()));
   await redis.flushall();

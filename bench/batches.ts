@@ -1,5 +1,4 @@
 /** How fast batches are, how much memory they take and how much of the others' way they stand in: docs/benchmarks.md. */
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { APART, type ArenaOptions, startArena } from './arena.js';
 import type { BatchArena } from './batch-arena.js';
@@ -9,10 +8,10 @@ import { measureLife } from './batch-life.js';
 import { measureNeighbour } from './batch-neighbour.js';
 import { type BatchFigures, MEANINGS } from './batch-report.js';
 import { measureWaiting } from './batch-waiting.js';
-import { rounded, tableOf } from './figures.js';
 import type { CleanUp } from './clean-up.js';
 import { Part } from './part.js';
-import { machineNow, runBounded, writeRecord } from './run-bounded.js';
+import { runBounded } from './run-bounded.js';
+import { countOf, measureParts, partsOf } from './run-parts.js';
 
 const PARTS = ['life', 'large', 'waiting', 'neighbour'] as const;
 type PartName = (typeof PARTS)[number];
@@ -54,19 +53,11 @@ function readOptions(): Options {
     console.error(HELP);
     process.exit(0);
   }
-  const count = (name: 'lines' | 'jobs' | 'limit', normal: number, most: number): number => {
-    const value = Number(values[name] ?? normal);
-    if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-    throw new Error(`--${name} must be a whole number from 1 to ${most}`);
-  };
-  const asked = values.only?.split(',') ?? PARTS;
-  const parts = PARTS.filter((part) => asked.includes(part));
-  if (parts.length !== asked.length) throw new Error(`--only must name some of: ${PARTS.join(', ')}`);
   return {
-    lines: count('lines', values.short ? 2_000 : 50_000, 50_000),
-    jobs: count('jobs', values.short ? 10 : 120, 5_000),
-    parts,
-    limitSeconds: count('limit', values.short ? 420 : 2_700, 7_200),
+    lines: countOf('lines', values.lines, values.short ? 2_000 : 50_000, 50_000),
+    jobs: countOf('jobs', values.jobs, values.short ? 10 : 120, 5_000),
+    parts: partsOf(values.only, PARTS),
+    limitSeconds: countOf('limit', values.limit, values.short ? 420 : 2_700, 7_200),
     roles: APART,
     profileFolder: values['cpu-prof'] ?? null,
     outFile: values.out ?? null,
@@ -93,20 +84,10 @@ function measure(
 
 const options = readOptions();
 runBounded(options.limitSeconds, async (cleanUp) => {
-  const machine = machineNow();
-  const user = Part.start<BatchClient>('batch-client');
-  cleanUp.later(() => user.stop());
+  const user = Part.start<BatchClient>('batch-client', cleanUp);
   const arena = { ...(await startArena(options, cleanUp)), user, lines: options.lines };
-  let figures: BatchFigures = {};
-  for (const part of options.parts) {
-    const found = rounded(MEANINGS, await measure(part, arena, options, cleanUp));
-    console.error(tableOf(MEANINGS, found));
-    figures = { ...figures, ...found };
-  }
   const { lines, jobs } = options;
-  const result = { ...figures, node: process.version, cpus: cpus().length, lines, jobs };
-  if (options.outFile !== null) {
-    await writeRecord(options.outFile, { ...machine, concurrency: arena.concurrency }, result);
-  }
-  console.log(JSON.stringify(result));
+  await measureParts(MEANINGS, options, { lines, jobs }, arena, (part) =>
+    measure(part, arena, options, cleanUp),
+  );
 });

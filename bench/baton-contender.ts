@@ -1,5 +1,4 @@
 /** A Baton with its whole ledger: jobs that are submitted one by one, and lines of a batch. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { toUuid } from '../src/storage/ids.js';
 import type { Arena } from './arena.js';
 import type { BatchClient } from './batch-client.js';
@@ -8,14 +7,18 @@ import { type Round, startMeter } from './meter.js';
 import type { Part } from './part.js';
 import type { TestedBaton } from './tested-baton.js';
 
-const LOOK_EVERY_MS = 5;
-const MOST_SECONDS = 120;
 const SEED = 20_261_128;
 /** So much text makes a line's request as long as every other one here, 1 kB. */
 const LINE_TEXT_BYTES = 955;
 
 /** How many single jobs are submitted at the same time. */
 const CONNECTIONS = 100;
+
+/** Each half has an index of its own kind of rows, so that to look costs next to nothing. */
+export const ALL_ENDED = `select not exists (select from jobs where status = 'queued')
+  and not exists (select from jobs where status = 'in_progress') as is`;
+/** Of the batch `$1`. */
+export const IS_COMPLETED = `select completed_at is not null as is from batches where id = $1`;
 
 abstract class BatonContender implements Contender {
   constructor(
@@ -44,15 +47,6 @@ abstract class BatonContender implements Contender {
     return startMeter(this.arena.stores, this.baton.process.pids);
   }
 
-  /** Waits until the one row of a statement says that it is so. */
-  protected async until(statement: string, values: unknown[] = []): Promise<void> {
-    const endMs = performance.now() + MOST_SECONDS * 1000;
-    while (!(await this.baton.row<{ is: boolean }>(statement, values)).is) {
-      if (performance.now() > endMs) throw new Error(`Not so after ${MOST_SECONDS} s: ${statement}`);
-      await delay(LOOK_EVERY_MS);
-    }
-  }
-
   private async completedRows(): Promise<{ jobs: number; attempts: number }> {
     return this.baton.row(
       `select (select count(*)::int from jobs where status = 'completed') as jobs,
@@ -78,9 +72,7 @@ export class BatonSingles extends BatonContender {
     this.submitMs.push(
       ...(await this.arena.client.ask('submit', { url, key, model, jobs, connections: CONNECTIONS })),
     );
-    // Each half has an index of its own kind of rows, so that to look costs next to nothing.
-    await this.until(`select not exists (select from jobs where status = 'queued')
-      and not exists (select from jobs where status = 'in_progress') as is`);
+    await this.baton.until(ALL_ENDED);
     return meter(jobs);
   }
 }
@@ -108,9 +100,9 @@ export class BatonBatch extends BatonContender {
     });
     const batchId = await this.user.ask('create', fileId);
     const row = [toUuid('batch', batchId)];
-    await this.until(`select in_progress_at is not null as is from batches where id = $1`, row);
+    await this.baton.until(`select in_progress_at is not null as is from batches where id = $1`, row);
     const meter = this.meter();
-    await this.until(`select completed_at is not null as is from batches where id = $1`, row);
+    await this.baton.until(IS_COMPLETED, row);
     const { run, whole } = await this.baton.row<{ run: number; whole: number }>(
       `select extract(epoch from (select max(finished_at) from jobs where batch_id = $1) - in_progress_at)::float8 as run,
         extract(epoch from completed_at - created_at)::float8 as whole from batches where id = $1`,

@@ -8,6 +8,13 @@ export class CleanUp {
     this.steps.push(step);
   }
 
+  /** One for a part of the work, that may be run before; at the latest it is when this one is. */
+  inner(): CleanUp {
+    const inner = new CleanUp();
+    this.later(() => inner.run());
+    return inner;
+  }
+
   /** Undoes everything, the last first. Again is harmless. A step that fails is told of and does not keep the others. */
   run(): Promise<void> {
     return (this.running ??= this.undo());

@@ -1,9 +1,9 @@
 /** Slow upstreams: thousands of calls in flight in one worker, of which each takes two seconds. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { toUuid } from '../src/storage/ids.js';
 import { APART, type Arena } from './arena.js';
+import { IS_COMPLETED } from './baton-contender.js';
 import type { BatchClient } from './batch-client.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { watchMemory } from './memory.js';
 import { Part } from './part.js';
 import type { Figures } from './report.js';
@@ -15,21 +15,18 @@ const SEED = 20_261_129;
 
 /** Runs a batch of so many lines, and tells how much memory the worker takes and how busy it keeps the upstream. */
 export async function measureFlood(arena: Arena, lines: number, outer: CleanUp): Promise<Figures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   // A tenth of the slots is not for lines.
   const concurrency = Math.ceil((IN_FLIGHT * 10) / 9);
-  const baton = await TestedBaton.start({ ...arena, roles: APART, concurrency }, 'flood', 'redis', cleanUp);
-  const user = Part.start<BatchClient>('batch-client');
-  cleanUp.later(() => user.stop());
+  const baton = await TestedBaton.start({ ...arena, roles: APART, concurrency }, 'flood', cleanUp);
+  const user = Part.start<BatchClient>('batch-client', cleanUp);
   await user.ask('open', baton.url, baton.key);
   const model = `after-${CALL_MS}/instant`;
   const { fileId } = await user.ask('upload', { seed: SEED, requests: lines, textBytes: 955, model });
   await arena.upstream.ask('watch');
   const memory = watchMemory(baton.process.workerPid);
   const batchId = await user.ask('create', fileId);
-  const isOver = `select completed_at is not null as is from batches where id = $1`;
-  while (!(await baton.row<{ is: boolean }>(isOver, [toUuid('batch', batchId)])).is) await delay(100);
+  await baton.until(IS_COMPLETED, [toUuid('batch', batchId)]);
   const calls = await arena.upstream.ask('watched');
   const peak = memory();
   await cleanUp.run();

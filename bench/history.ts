@@ -2,7 +2,7 @@
 import { APART, type Arena } from './arena.js';
 import { BatonBatch } from './baton-contender.js';
 import type { BatchClient } from './batch-client.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { Part } from './part.js';
 import type { Figures } from './report.js';
 import { median, percentile } from './statistics.js';
@@ -20,11 +20,9 @@ const PATHS = [
 
 /** Measures with so many lines a round. */
 export async function measureHistory(arena: Arena, lines: number, outer: CleanUp): Promise<Figures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
-  const baton = await TestedBaton.start({ ...arena, roles: APART }, 'history', 'redis', cleanUp);
-  const user = Part.start<BatchClient>('batch-client');
-  cleanUp.later(() => user.stop());
+  const cleanUp = outer.inner();
+  const baton = await TestedBaton.start({ ...arena, roles: APART }, 'history', cleanUp);
+  const user = Part.start<BatchClient>('batch-client', cleanUp);
   const batch = new BatonBatch(arena, baton, user);
   const look = async (): Promise<{ cost: number | null; perSecond: number; askedMs: number[] }> => {
     const costs: number[] = [];

@@ -1,8 +1,7 @@
 /** How long single things take: submissions, idle and at half load; acceptance to call; from model to model; end to webhook. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { APART, type Arena, TOGETHER } from './arena.js';
-import { BatonSingles } from './baton-contender.js';
-import { CleanUp } from './clean-up.js';
+import { ALL_ENDED, BatonSingles } from './baton-contender.js';
+import type { CleanUp } from './clean-up.js';
 import type { Figures } from './report.js';
 import { percentile } from './statistics.js';
 import { TestedBaton } from './tested-baton.js';
@@ -17,14 +16,13 @@ export async function measureLatencies(arena: Arena, jobs: number, outer: CleanU
 }
 
 async function ofOneProcess(arena: Arena, jobs: number, outer: CleanUp): Promise<Figures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
-  const baton = await TestedBaton.start({ ...arena, roles: TOGETHER }, 'latencies', 'redis', cleanUp);
+  const cleanUp = outer.inner();
+  const baton = await TestedBaton.start({ ...arena, roles: TOGETHER }, 'latencies', cleanUp);
   const singles = new BatonSingles(arena, baton);
   const { jobsPerSecond } = await singles.round({ jobs: WARM_JOBS, isFlaky: false });
   const usage = { url: baton.url, key: baton.key, model: 'bench/instant', jobs, connections: CONNECTIONS };
   const half = await arena.client.ask('submit', { ...usage, perSecond: jobsPerSecond / 2 });
-  await ended(baton);
+  await baton.until(ALL_ENDED);
   const idle = await idleCalls(arena, baton, singles, jobs);
   const steps = await idleFallbacks(arena, baton, jobs);
   const hooks = await webhooks(arena, baton, jobs);
@@ -43,10 +41,9 @@ async function ofOneProcess(arena: Arena, jobs: number, outer: CleanUp): Promise
 
 /** What one process takes in while nobody runs it. */
 async function ofTheApi(arena: Arena, jobs: number, outer: CleanUp): Promise<Figures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   const [role = ''] = APART;
-  const baton = await TestedBaton.start({ ...arena, roles: [role] }, 'submissions', 'redis', cleanUp);
+  const baton = await TestedBaton.start({ ...arena, roles: [role] }, 'submissions', cleanUp);
   const usage = { url: baton.url, key: baton.key, model: 'bench/instant', connections: CONNECTIONS };
   await arena.client.ask('submit', { ...usage, jobs: WARM_JOBS });
   const startedMs = performance.now();
@@ -96,17 +93,11 @@ async function webhooks(arena: Arena, baton: TestedBaton, jobs: number): Promise
     perSecond: 20,
     webhookUrl: `${arena.upstreamUrl}${HOOK}`,
   });
-  const left = `select count(*)::int as left from jobs left join webhook_deliveries d on d.job_id = jobs.id
-    where webhook_url is not null and (d.status is null or d.status = 'pending')`;
-  while ((await baton.row<{ left: number }>(left)).left > 0) await delay(50);
+  await baton.until(`select not exists (select from jobs left join webhook_deliveries d on d.job_id = jobs.id
+    where webhook_url is not null and (d.status is null or d.status = 'pending')) as is`);
   const { rows } = await baton.database.query<{ ms: number }>(
     `select (extract(epoch from t.started_at - jobs.finished_at) * 1000)::float8 as ms
      from jobs join webhook_deliveries d on d.job_id = jobs.id join webhook_tries t on t.delivery_id = d.id and t.index = 0`,
   );
   return rows.map(({ ms }) => ms);
-}
-
-async function ended(baton: TestedBaton): Promise<void> {
-  const left = `select exists (select from jobs where status in ('queued', 'in_progress')) as is`;
-  while ((await baton.row<{ is: boolean }>(left)).is) await delay(50);
 }

@@ -2,17 +2,16 @@
  * How fast Baton is, as ratios to what it is built on and to what else a user would take, measured in the same minutes on the same
  * machine: docs/benchmarks.md. It must never measure two things at a time.
  */
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Arena, type ArenaOptions, startArena, TOGETHER } from './arena.js';
-import { CleanUp } from './clean-up.js';
-import { rounded, tableOf } from './figures.js';
+import type { CleanUp } from './clean-up.js';
 import { measureFlood } from './flood.js';
 import { measureHistory } from './history.js';
 import { measureLatencies } from './latencies.js';
 import { race, type RaceOptions } from './race.js';
 import { type Figures, MEANINGS } from './report.js';
-import { machineNow, runBounded, writeRecord } from './run-bounded.js';
+import { runBounded } from './run-bounded.js';
+import { countOf, measureParts, partsOf } from './run-parts.js';
 import { measureWorkers } from './workers.js';
 
 const PARTS = ['race', 'workers', 'latencies', 'flood', 'history'] as const;
@@ -53,27 +52,15 @@ function readOptions(): Options {
     console.error(HELP);
     process.exit(0);
   }
-  const count = (name: 'lines' | 'rounds' | 'limit', normal: number, most: number): number => {
-    const value = Number(values[name] ?? normal);
-    if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-    throw new Error(`--${name} must be a whole number from 1 to ${most}`);
-  };
   return {
-    lines: count('lines', values.short ? 2_000 : 20_000, 50_000),
-    rounds: count('rounds', values.short ? 1 : 5, 50),
-    limitSeconds: count('limit', values.short ? 180 : 600, 7_200),
-    parts: partsOf(values.only ?? (values.short ? 'race,workers,latencies' : PARTS.join())),
+    lines: countOf('lines', values.lines, values.short ? 2_000 : 20_000, 50_000),
+    rounds: countOf('rounds', values.rounds, values.short ? 1 : 5, 50),
+    limitSeconds: countOf('limit', values.limit, values.short ? 180 : 600, 7_200),
+    parts: partsOf(values.only ?? (values.short ? 'race,workers,latencies' : undefined), PARTS),
     roles: TOGETHER,
     profileFolder: values['cpu-prof'] ?? null,
     outFile: values.out ?? null,
   };
-}
-
-function partsOf(text: string): PartName[] {
-  const names = text.split(',');
-  const unknown = names.find((name) => !(PARTS as readonly string[]).includes(name));
-  if (unknown === undefined) return PARTS.filter((name) => names.includes(name));
-  throw new Error(`--only knows ${PARTS.join(', ')}, and not ${unknown}`);
 }
 
 /** Measures one part, and leaves nothing running. */
@@ -81,8 +68,7 @@ async function measure(part: PartName, arena: Arena, options: Options, outer: Cl
   const { lines } = options;
   switch (part) {
     case 'race': {
-      const cleanUp = new CleanUp();
-      outer.later(() => cleanUp.run());
+      const cleanUp = outer.inner();
       const figures = await race(arena, options, cleanUp);
       await cleanUp.run();
       return figures;
@@ -100,18 +86,9 @@ async function measure(part: PartName, arena: Arena, options: Options, outer: Cl
 
 const options = readOptions();
 runBounded(options.limitSeconds, async (cleanUp) => {
-  const machine = machineNow();
   const arena = await startArena(options, cleanUp);
-  let figures: Figures = {};
-  for (const part of options.parts) {
-    const found = rounded(MEANINGS, await measure(part, arena, options, cleanUp));
-    console.error(tableOf(MEANINGS, found));
-    figures = { ...figures, ...found };
-  }
   const { lines, rounds } = options;
-  const result = { ...figures, node: process.version, cpus: cpus().length, lines, rounds };
-  if (options.outFile !== null) {
-    await writeRecord(options.outFile, { ...machine, concurrency: arena.concurrency }, result);
-  }
-  console.log(JSON.stringify(result));
+  await measureParts(MEANINGS, options, { lines, rounds }, arena, (part) =>
+    measure(part, arena, options, cleanUp),
+  );
 });

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { CleanUp } from './clean-up.js';
 
 /** What a part does when asked. Input and result travel as JSON. */
 type Command = (...input: never[]) => Promise<unknown>;
@@ -29,11 +30,13 @@ export class Part<C extends Commands<C>> {
     });
   }
 
-  /** Starts the process that runs `file`, which must call {@link answer}. Throws if it can't be started. */
-  static start<C extends Commands<C>>(file: string): Part<C> {
+  /** Starts the process that runs `file`, which must call {@link answer}; `cleanUp` ends it. Throws if it can't be started. */
+  static start<C extends Commands<C>>(file: string, cleanUp: CleanUp): Part<C> {
     const child = fork(join(__dirname, file), { execArgv: ['--require', join(__dirname, 'typescript.cjs')] });
     if (child.pid === undefined) throw new Error(`${file} did not start`);
-    return new Part<C>(child, child.pid);
+    const part = new Part<C>(child, child.pid);
+    cleanUp.later(() => part.stop());
+    return part;
   }
 
   /** Asks for one thing and waits for what comes of it; one question at a time. Throws what the part threw. */
@@ -48,8 +51,7 @@ export class Part<C extends Commands<C>> {
     return reply.value as Awaited<ReturnType<C[K]>>;
   }
 
-  /** Ends the process. */
-  async stop(): Promise<void> {
+  private async stop(): Promise<void> {
     if (this.gone.signal.aborted) return;
     const left = once(this.child, 'exit');
     this.child.kill('SIGTERM');

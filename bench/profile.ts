@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { startArena, TOGETHER } from './arena.js';
 import { BatonBatch, BatonSingles } from './baton-contender.js';
 import type { BatchClient } from './batch-client.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { Part } from './part.js';
 import { runBounded } from './run-bounded.js';
 import { TestedBaton } from './tested-baton.js';
@@ -45,12 +45,10 @@ runBounded(LIMIT_SECONDS, async (cleanUp) => {
 });
 
 async function run(kind: 'batch' | 'singles', profileFolder: string, outer: CleanUp): Promise<void> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
+  const cleanUp = outer.inner();
   const arena = await startArena({ roles: TOGETHER, profileFolder }, cleanUp);
-  const baton = await TestedBaton.start(arena, kind, 'redis', cleanUp);
-  const user = Part.start<BatchClient>('batch-client');
-  cleanUp.later(() => user.stop());
+  const baton = await TestedBaton.start(arena, kind, cleanUp);
+  const user = Part.start<BatchClient>('batch-client', cleanUp);
   const contender = kind === 'batch' ? new BatonBatch(arena, baton, user) : new BatonSingles(arena, baton);
   for (let round = 0; round < 2; round += 1) {
     const seen = await contender.round({ jobs, isFlaky: false });

@@ -48,12 +48,11 @@ async function enter(
   lines: number,
   cleanUp: CleanUp,
 ): Promise<{ entries: Record<Name, Entry>; batch: BatonBatch }> {
-  const user = Part.start<BatchClient>('batch-client');
-  cleanUp.later(() => user.stop());
+  const user = Part.start<BatchClient>('batch-client', cleanUp);
   const start = (name: string, roles: readonly string[]): Promise<TestedBaton> =>
-    TestedBaton.start({ ...arena, roles }, name, 'redis', cleanUp);
+    TestedBaton.start({ ...arena, roles }, name, cleanUp);
   const [together, apart] = [await start('together', TOGETHER), await start('apart', APART)];
-  const bare = await BareContender.start(arena, 'redis', cleanUp);
+  const bare = await BareContender.start(arena, cleanUp);
   const gateway = await GatewayContender.start(arena, cleanUp);
   const singles = new BatonSingles(arena, together);
   const batch = new BatonBatch(arena, together, user);

@@ -1,10 +1,14 @@
 /** A built Baton with a database of its own, and a look into that database. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client as PostgresClient } from 'pg';
-import type { Arena, QueueKind } from './arena.js';
+import type { Arena } from './arena.js';
 import { BatonProcess } from './baton-process.js';
 import type { CleanUp } from './clean-up.js';
+
+const LOOK_EVERY_MS = 5;
+const MOST_SECONDS = 120;
 
 export class TestedBaton {
   private constructor(
@@ -14,10 +18,10 @@ export class TestedBaton {
   ) {}
 
   /** Starts it on a new database of this name; `cleanUp` stops it. */
-  static async start(arena: Arena, name: string, kind: QueueKind, cleanUp: CleanUp): Promise<TestedBaton> {
+  static async start(arena: Arena, name: string, cleanUp: CleanUp): Promise<TestedBaton> {
     const key = randomBytes(24).toString('hex');
     const databaseUrl = await arena.stores.createDatabase(name);
-    const redisUrl = kind === 'redis' ? arena.stores.redisUrl : null;
+    const { redisUrl } = arena.stores;
     const folder = join(arena.folder, name);
     const baton = await BatonProcess.start({ ...arena, folder, databaseUrl, redisUrl, key });
     cleanUp.later(() => baton.stop());
@@ -29,6 +33,15 @@ export class TestedBaton {
 
   get url(): string {
     return this.process.url;
+  }
+
+  /** Waits until the one row of a statement says that it `is` so. Throws if it does not come to it. */
+  async until(statement: string, values: unknown[] = []): Promise<void> {
+    const endMs = performance.now() + MOST_SECONDS * 1000;
+    while (!(await this.row<{ is: boolean }>(statement, values)).is) {
+      if (performance.now() > endMs) throw new Error(`Not so after ${MOST_SECONDS} s: ${statement}`);
+      await delay(LOOK_EVERY_MS);
+    }
   }
 
   /** The one row that a statement gives. Throws if it gives none. */

@@ -2,7 +2,7 @@
 import { APART, type Arena } from './arena.js';
 import { BatonBatch } from './baton-contender.js';
 import type { BatchClient } from './batch-client.js';
-import { CleanUp } from './clean-up.js';
+import type { CleanUp } from './clean-up.js';
 import { Part } from './part.js';
 import type { Figures } from './report.js';
 import { median } from './statistics.js';
@@ -14,12 +14,10 @@ export async function measureWorkers(
   roundCount: number,
   outer: CleanUp,
 ): Promise<Figures> {
-  const cleanUp = new CleanUp();
-  outer.later(() => cleanUp.run());
-  const user = Part.start<BatchClient>('batch-client');
-  cleanUp.later(() => user.stop());
+  const cleanUp = outer.inner();
+  const user = Part.start<BatchClient>('batch-client', cleanUp);
   const start = async (name: string, roles: readonly string[]): Promise<BatonBatch> =>
-    new BatonBatch(arena, await TestedBaton.start({ ...arena, roles }, name, 'redis', cleanUp), user);
+    new BatonBatch(arena, await TestedBaton.start({ ...arena, roles }, name, cleanUp), user);
   const [one, two] = [await start('one_worker', APART), await start('two_workers', [...APART, 'worker'])];
   const work = { jobs: lines, isFlaky: false };
   // The first round of each does not count.
