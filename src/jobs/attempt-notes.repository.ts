@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
-import { type Column, tableOf } from '../storage/table-of.js';
+import { type Columns, columnsOf, tableOf } from '../storage/table-of.js';
 import type { FinishedAttempt, Lease, NewAttempt } from './attempts.repository.js';
 
 /** What a run writes of its attempts in one step: the one that is over, the one that is about to be made, or both; or just holds its job. */
@@ -21,40 +21,43 @@ export async function writeNotes(
   notes: readonly Note[],
   company: Company,
 ): Promise<boolean[]> {
+  const sorted = inOrder(notes);
   const { rows } = await sql<{ ordinal: number }>`
-    with ${notesOf(notes, company)} select ordinal::int from held`.execute(db);
-  const held = new Set(rows.map((row) => row.ordinal));
-  return notes.map((_note, i) => held.has(i + 1));
+    with ${writingOf(sorted, company)} select ordinal::int from held`.execute(db);
+  const held = new Set(rows.map((row) => sorted[row.ordinal - 1]));
+  return notes.map((note) => held.has(note));
+}
+
+/** In the order in which all who lock many jobs do: else two of them could wait for each other. */
+export function inOrder<Leased extends { readonly lease: Lease }>(all: readonly Leased[]): Leased[] {
+  return all.toSorted((a, b) => (a.lease.jobId < b.lease.jobId ? -1 : 1));
 }
 
 /**
- * The parts of a `with` that write notes: `held` are the jobs that are still held, with the `ordinal` of their notes, from 1; `ended` and
- * `skipped` are what is written of attempts that are over.
+ * The parts of a `with` that write notes, which must be {@link inOrder}: `held` are the jobs that are still held (`job_id`, `token`,
+ * `project_id`), with the `ordinal` of their notes, all that is told of their attempts, and these columns besides. Each note is one row
+ * from the beginning to the end, so that nothing in the statement is looked for among all the others.
  */
-export function notesOf(notes: readonly Note[], company: Company): RawBuilder<unknown> {
-  const { ended, skipped, begun } = sorted(notes);
+export function writingOf<N extends Note>(
+  notes: readonly N[],
+  company: Company,
+  besides: Columns<N> = {},
+): RawBuilder<unknown> {
+  const ended = notes.flatMap(({ finished }) => (finished && !finished.skipped ? [finished.id] : []));
+  const isAny = partsOf(notes);
   return sql.join([
+    // By themselves: whoever looks for them by their status as well reads all that have or had it.
     sql`held as materialized (
-      select jobs.id, jobs.project_id, jobs.lease_token, asked.ordinal
-      from ${tableOf('asked', notes, LEASE_COLUMNS)}
-      join jobs on jobs.id = asked.job_id and jobs.lease_token = asked.token and jobs.status = 'in_progress'
-      where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[])
-      order by jobs.id for no key update of jobs ${waiting(company)})`,
+      select jobs.project_id, asked.* from ${tableOf('asked', notes, { ...columnsFor(isAny), ...besides })}
+      cross join lateral (
+        select project_id, lease_token, status from jobs where id = asked.job_id
+        offset 0 for no key update ${waiting(company)}) jobs
+      where jobs.lease_token = asked.token and jobs.status = 'in_progress')`,
     // What is not there is left out: most statements have one of the three.
-    ...(ended.length > 0 ? [sql`ended as (${finish(ended)} returning ${SUMMED_COLUMNS})`] : []),
-    ...(skipped.length > 0 ? [sql`skipped as (${insertSkipped(skipped)} returning ${SUMMED_COLUMNS})`] : []),
-    ...(begun.length > 0 ? [sql`begun as (${insertBegun(begun)})`] : []),
+    ...(isAny.ended ? [sql`ended as (${finish(ended, sql`held`)})`] : []),
+    ...(isAny.skipped ? [sql`skipped as (${INSERT_SKIPPED})`] : []),
+    ...(isAny.begun ? [sql`begun as (${INSERT_BEGUN})`] : []),
   ]);
-}
-
-/** Each part of the notes with its lease. */
-function sorted(notes: readonly Note[]) {
-  const finished = notes.flatMap((note) => (note.finished ? [{ ...note.finished, lease: note.lease }] : []));
-  return {
-    ended: finished.filter((each) => each.skipped === null),
-    skipped: finished.flatMap((each) => (each.skipped ? [{ ...each, ...each.skipped }] : [])),
-    begun: notes.flatMap((note) => (note.next ? [{ ...note.next, lease: note.lease }] : [])),
-  };
 }
 
 /**
@@ -65,69 +68,48 @@ export async function finishLate(
   lease: Lease,
   attempt: FinishedAttempt,
 ): Promise<void> {
-  const held = sql`(select ${lease.jobId}::uuid as id, ${lease.token}::int as lease_token) held`;
-  await finish([{ ...attempt, lease }], held).execute(db);
+  const note = { lease, finished: attempt, next: null };
+  const told = tableOf('held', [note], columnsFor({ ended: true, skipped: false, begun: false }));
+  await sql`${finish([attempt.id], told)} and attempts.outcome is null`.execute(db);
 }
-
-type Leased = { readonly lease: Lease };
-type Held<Part> = Part & Leased;
-
-/** What finds the row of a lease among the jobs that are held. */
-export const LEASE_COLUMNS = {
-  job_id: ['uuid', ({ lease }) => lease.jobId],
-  token: ['int', ({ lease }) => lease.token],
-} satisfies Record<string, Column<Leased>>;
 
 /** Who writes alone waits for the locks of others; in company nobody does. */
 export function waiting(company: Company): RawBuilder<unknown> {
   return company === 'together' ? sql`skip locked` : sql``;
 }
 
-function finish(
-  attempts: readonly Held<FinishedAttempt>[],
-  held: RawBuilder<unknown> = sql`held`,
-): RawBuilder<unknown> {
-  const done = tableOf('done', attempts, {
-    ...KEY_COLUMNS,
-    ...DECIDED_COLUMNS,
-    ...CALL_COLUMNS,
-    ...AGO_COLUMN,
-  });
-  return sql`
-    update attempts set ${FINISHED}, ended_at = ${endOf('done')}
-    from ${done} join ${held} on ${isHeld('done')}
-    where attempts.id = any(${attempts.map((each) => each.id)}::uuid[]) and attempts.id = done.id
-      and attempts.outcome is null`;
+interface Parts {
+  readonly ended: boolean;
+  readonly skipped: boolean;
+  readonly begun: boolean;
 }
 
-/** A row that is written once: a model that was considered and not called. */
-function insertSkipped(attempts: readonly Held<FinishedAttempt & NewAttempt>[]): RawBuilder<unknown> {
-  const skipped = tableOf('skipped', attempts, { ...NEW_COLUMNS, ...DECIDED_COLUMNS, ...AGO_COLUMN });
-  return sql`
-    insert into attempts (id, job_id, project_id, index, round, step, model, provider, key_id, worker, lease_token,
-      started_at, ended_at, outcome, class, message, sent, retry_after_ms, decision, decision_reason)
-    select skipped.id, held.id, held.project_id, index, round, step, model, provider, null, worker, held.lease_token,
-      ${endOf('skipped')}, ${endOf('skipped')}, 'skipped', class, message, false, retry_after_ms, decision, decision_reason
-    from ${skipped} join held on ${isHeld('skipped')}
-    on conflict (id) do nothing`;
+function partsOf(notes: readonly Note[]): Parts {
+  return {
+    ended: notes.some((note) => endedOf(note) !== null),
+    skipped: notes.some((note) => skippedOf(note) !== null),
+    begun: notes.some((note) => note.next !== null),
+  };
 }
 
-function insertBegun(attempts: readonly Held<NewAttempt>[]): RawBuilder<unknown> {
-  return sql`
-    insert into attempts (id, job_id, project_id, index, round, step, model, provider, key_id, worker, lease_token, started_at)
-    select begun.id, held.id, held.project_id, index, round, step, model, provider, key_id, worker, held.lease_token,
-      clock_timestamp()
-    from ${tableOf('begun', attempts, NEW_COLUMNS)} join held on ${isHeld('begun')}
-    on conflict (id) do nothing`;
+function endedOf({ finished }: Note): FinishedAttempt | null {
+  return finished?.skipped ? null : finished;
 }
 
-const KEY_COLUMNS = {
-  id: ['uuid', (each) => each.id],
-  ...LEASE_COLUMNS,
-} satisfies Record<string, Column<Held<{ readonly id: string }>>>;
+function skippedOf({ finished }: Note): (FinishedAttempt & NewAttempt) | null {
+  return finished?.skipped ? { ...finished, ...finished.skipped } : null;
+}
 
+/** Of an attempt that is over and was called. */
+function finish(ids: readonly string[], held: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    update attempts set ${FINISHED}, ended_at = ${endOf('ended')} from ${held}
+    where attempts.id = any(${ids}::uuid[]) and attempts.id = held.ended_id and attempts.job_id = held.job_id`;
+}
+
+/** What is told of each attempt that is about to be made. */
 const NEW_COLUMNS = {
-  ...KEY_COLUMNS,
+  id: ['uuid', (each) => each.id],
   index: ['int', (each) => each.index],
   round: ['int', (each) => each.round],
   step: ['int', (each) => each.step],
@@ -135,7 +117,7 @@ const NEW_COLUMNS = {
   provider: ['text', (each) => each.provider],
   key_id: ['text', (each) => each.keyId],
   worker: ['text', (each) => each.worker],
-} satisfies Record<string, Column<Held<NewAttempt>>>;
+} satisfies Columns<NewAttempt>;
 
 /** What is told of each attempt that is over. */
 const DECIDED_COLUMNS = {
@@ -144,7 +126,7 @@ const DECIDED_COLUMNS = {
   retry_after_ms: ['bigint', (each) => each.retryAfterMs],
   decision: ['text', (each) => each.decision],
   decision_reason: ['text', (each) => each.decisionReason],
-} satisfies Record<string, Column<FinishedAttempt>>;
+} satisfies Columns<FinishedAttempt>;
 
 /** What is told of a call besides. */
 const CALL_COLUMNS = {
@@ -161,45 +143,99 @@ const CALL_COLUMNS = {
   cost_micros: ['bigint', (each) => each.costMicros],
   upstream_request_id: ['text', (each) => each.upstreamRequestId],
   error_body: ['text', (each) => each.errorBody],
-} satisfies Record<string, Column<FinishedAttempt>>;
-
-const FINISHED = sql.raw(
-  Object.keys({ ...DECIDED_COLUMNS, ...CALL_COLUMNS })
-    .map((column) => `${column} = done.${column}`)
-    .join(', '),
-);
+} satisfies Columns<FinishedAttempt>;
 
 const AGO_COLUMN = {
   ended_ago_ms: ['double precision', (each) => each.endedAgoMs],
-} satisfies Record<string, Column<FinishedAttempt>>;
+} satisfies Columns<FinishedAttempt>;
 
-/** Two runs of the same job may be in one group: the token tells them apart. */
-function isHeld(table: string): RawBuilder<unknown> {
-  return sql`held.id = ${sql.ref(table)}.job_id and held.lease_token = ${sql.ref(table)}.token`;
+const LEASE_COLUMNS: Columns<Note> = {
+  job_id: ['uuid', ({ lease }) => lease.jobId],
+  token: ['int', ({ lease }) => lease.token],
+};
+const ENDED_COLUMNS = columnsOf('ended_', endedOf, {
+  id: ['uuid', (each) => each.id],
+  step: ['int', (each) => each.step],
+  ...DECIDED_COLUMNS,
+  ...CALL_COLUMNS,
+  ...AGO_COLUMN,
+});
+const SKIPPED_COLUMNS = columnsOf('skipped_', skippedOf, {
+  ...NEW_COLUMNS,
+  ...DECIDED_COLUMNS,
+  ...AGO_COLUMN,
+});
+const BEGUN_COLUMNS = columnsOf('begun_', (note: Note) => note.next, NEW_COLUMNS);
+
+function columnsFor(isAny: Parts): Columns<Note> {
+  return {
+    ...LEASE_COLUMNS,
+    ...(isAny.ended ? ENDED_COLUMNS : {}),
+    ...(isAny.skipped ? SKIPPED_COLUMNS : {}),
+    ...(isAny.begun ? BEGUN_COLUMNS : {}),
+  };
+}
+
+const FINISHED = sql.raw(
+  Object.keys({ ...DECIDED_COLUMNS, ...CALL_COLUMNS })
+    .map((column) => `${column} = held.ended_${column}`)
+    .join(', '),
+);
+
+/** A row that is written once: a model that was considered and not called. */
+const INSERT_SKIPPED = sql`
+  insert into attempts (job_id, project_id, lease_token, started_at, ended_at, outcome, sent, ${namesOf({ ...NEW_COLUMNS, ...DECIDED_COLUMNS })})
+  select job_id, project_id, token, ${endOf('skipped')}, ${endOf('skipped')}, 'skipped', false,
+    ${namesOf({ ...NEW_COLUMNS, ...DECIDED_COLUMNS }, 'held.skipped_')}
+  from held where skipped_id is not null
+  on conflict (id) do nothing`;
+
+const INSERT_BEGUN = sql`
+  insert into attempts (job_id, project_id, lease_token, started_at, ${namesOf(NEW_COLUMNS)})
+  select job_id, project_id, token, clock_timestamp(), ${namesOf(NEW_COLUMNS, 'held.begun_')}
+  from held where begun_id is not null
+  on conflict (id) do nothing`;
+
+function namesOf(columns: object, prefix = ''): RawBuilder<unknown> {
+  return sql.raw(
+    Object.keys(columns)
+      .map((column) => `${prefix}${column}`)
+      .join(', '),
+  );
 }
 
 /** The record tells the call's own end, not that of the writing. */
-function endOf(table: string): RawBuilder<unknown> {
-  return sql`clock_timestamp() - make_interval(secs => ${sql.ref(table)}.ended_ago_ms / 1000)`;
+function endOf(part: 'ended' | 'skipped'): RawBuilder<unknown> {
+  return sql`clock_timestamp() - make_interval(secs => held.${sql.raw(part)}_ended_ago_ms / 1000)`;
 }
+
+/** What of an attempt is summed up in its job. */
+const SUMMED = [
+  'step',
+  'outcome',
+  'input_tokens',
+  'output_tokens',
+  'total_tokens',
+  'cached_input_tokens',
+  'cache_write_tokens',
+  'reasoning_tokens',
+  'cost_micros',
+];
 
 /**
- * The attempts of jobs in the statement whose {@link notesOf} writes some of them: a statement sees the rows as they were before it, so
- * those are taken from what it writes.
+ * The attempts of one of the jobs that are `held` in the statement of {@link writingOf}: a statement sees the rows as they were before
+ * it, so what it writes itself is taken from the note.
  */
 export function attemptsWith(notes: readonly Note[]): RawBuilder<unknown> {
-  const { ended, skipped } = sorted(notes);
-  const ids = [...ended, ...skipped].map(({ id }) => id);
+  const isAny = partsOf(notes);
+  const summed = sql.raw(SUMMED.join(', '));
+  const isOther = (part: string) => sql`and id is distinct from held.${sql.raw(part)}_id`;
+  const ended = sql.raw(SUMMED.map((column) => `held.ended_${column}`).join(', '));
+  const skipped = sql.raw(SUMMED.slice(2).map(() => 'null').join(', ')); // no call, no tokens
   return sql`(
-    select ${SUMMED_COLUMNS} from attempts where id <> all(${ids}::uuid[])
-    ${ended.length > 0 ? sql`union all select * from ended` : sql``}
-    ${skipped.length > 0 ? sql`union all select * from skipped` : sql``}) attempts`;
+    select ${summed} from attempts
+    where job_id = held.job_id ${isAny.ended ? isOther('ended') : sql``} ${isAny.skipped ? isOther('skipped') : sql``}
+    ${isAny.ended ? sql`union all select ${ended} where held.ended_id is not null` : sql``}
+    ${isAny.skipped ? sql`union all select held.skipped_step, 'skipped', ${skipped} where held.skipped_id is not null` : sql``}
+  ) attempts`;
 }
-
-const SUMMED_COLUMNS = sql.raw(
-  `job_id, step, outcome, input_tokens, output_tokens, total_tokens, cached_input_tokens, cache_write_tokens,
-    reasoning_tokens, cost_micros`
-    .split(',')
-    .map((column) => `attempts.${column.trim()}`)
-    .join(', '),
-);

@@ -41,6 +41,7 @@ export interface NewAttempt {
 /** What became of an attempt, and what was decided after it. */
 export interface FinishedAttempt {
   readonly id: string;
+  readonly step: number;
   /** What is to be written of an attempt that was skipped: no call was made, so nothing was written before. */
   readonly skipped: NewAttempt | null;
   readonly outcome: Outcome;
@@ -88,18 +89,18 @@ export async function closeOpenAttempts(
  * The columns of a job that sum up its attempts; every attempt's tokens and cost count, not only the last one's. The cost is
  * that of all of them or none: null if one that is paid for (it has usage, or it succeeded) has a cost that nobody knows.
  */
-export function totalsOf(
-  jobId: RawBuilder<unknown>,
-  attempts: RawBuilder<unknown> = sql`attempts`,
-): RawBuilder<unknown> {
+export function totalsOf(attempts: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`(attempt_count, fell_back, input_tokens, output_tokens, total_tokens, cached_input_tokens,
       cache_write_tokens, reasoning_tokens, cost_micros) = (
     select count(*), coalesce(max(step) filter (where outcome is distinct from 'skipped') > 0, false), sum(input_tokens), sum(output_tokens), sum(total_tokens),
       sum(cached_input_tokens), sum(cache_write_tokens), sum(reasoning_tokens),
       case when bool_or(cost_micros is null and (total_tokens is not null or outcome = 'succeeded')) then null
         else sum(cost_micros) end
-    from ${attempts} where job_id = ${jobId})`;
+    from ${attempts})`;
 }
+
+/** All attempts of the job whose row is updated. */
+export const ALL_ATTEMPTS = sql`attempts where job_id = jobs.id`;
 
 /** The condition under which a lease still holds. */
 export function held(lease: Lease): RawBuilder<unknown> {

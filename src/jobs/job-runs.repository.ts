@@ -5,16 +5,18 @@ import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/
 import type { Company } from '../storage/group-commit.js';
 import { LEASE_SECONDS } from '../storage/lease.js';
 import type { JobStatus } from '../storage/schema.js';
-import { type Column, tableOf, textsOf } from '../storage/table-of.js';
+import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
 import {
   attemptsWith,
   finishLate,
+  inOrder,
   type Note,
-  notesOf,
   waiting,
   writeNotes,
+  writingOf,
 } from './attempt-notes.repository.js';
 import {
+  ALL_ATTEMPTS,
   closeOpenAttempts,
   type FinishedAttempt,
   held,
@@ -113,22 +115,26 @@ export class JobRunsRepository {
    * `together`, those that are locked are left out as well.
    */
   async claim(jobIds: readonly string[], worker: string, company: Company): Promise<ClaimedJob[]> {
+    const ids = jobIds.toSorted();
     const { rows } = await sql<ClaimedJob>`
       with due as materialized (
-        select id, woken from jobs
-        where id = any(${jobIds}::uuid[]) and status = 'queued' and due_at <= now() and ${MAY_RUN}
-        order by id for no key update ${waiting(company)}),
+        select jobs.id, woken from unnest(${ids}::uuid[]) as asked (id)
+        -- By themselves: whoever looks for them by their status as well reads all that have or had it.
+        cross join lateral (
+          select id, batch_id, status, due_at, woken from jobs where id = asked.id
+          offset 0 for no key update ${waiting(company)}) jobs
+        where status = 'queued' and due_at <= now() and ${MAY_RUN}),
       claimed as (
         update jobs set status = 'in_progress', waiting = false, parked_on = null, woken = false, worker = ${worker},
           started_at = coalesce(started_at, now()),
           lease_token = lease_token + 1, lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-        from due where jobs.id = any(${jobIds}::uuid[]) and jobs.id = due.id
+        from due where jobs.id = any(${ids}::uuid[]) and jobs.id = due.id
         returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, due.woken)
       select c.id as "jobId", c.lease_token as token, c.project_id as "projectId", c.chain_id as "chainId", c.endpoint,
-        c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken", r.body as request, ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
-      from claimed c join job_requests r on r.job_id = c.id where r.job_id = any(${jobIds}::uuid[])`.execute(
-      this.db,
-    );
+        c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken",
+        (select body from job_requests where job_id = c.id) as request,
+        ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
+      from claimed c`.execute(this.db);
     return rows;
   }
 
@@ -166,7 +172,7 @@ export class JobRunsRepository {
       await sql`
         update jobs set status = 'queued', waiting = true, dispatch_no = dispatch_no + 1, rung_at = null,
           lease_until = null, worker = null, parked_on = ${parkedOn},
-          due_at = least(now() + make_interval(secs => ${delayMs / 1000}), expires_at), ${totalsOf(sql`jobs.id`)}
+          due_at = least(now() + make_interval(secs => ${delayMs / 1000}), expires_at), ${totalsOf(ALL_ATTEMPTS)}
         where ${held(lease)}`.execute(trx);
       return true;
     });
@@ -181,23 +187,21 @@ export class JobRunsRepository {
     company: Company,
     alsoWrite: AlsoWrite,
   ): Promise<{ jobs: (EndedJob & { token: number })[]; bells: Bell[] }> {
-    const notes = ends.map(({ lease, finished }) => ({ lease, finished, next: null }));
-    const responses = ends.map(({ ending }) => ending.response?.body ?? null);
+    const notes = inOrder(ends).map((end) => ({ ...end, next: null }));
+    const responses = new LongTexts(notes.map(({ ending }) => ending.response?.body ?? null));
     return this.db.transaction().execute(async (trx) => {
       const { rows: jobs } = await sql<EndedJob & { token: number }>`
-        with ${notesOf(notes, company)}, over as (
-          update jobs set status = ends.status, finished_at = now(), lease_until = null, worker = null,
-            served_by = ends.model, error_code = ends.code, error_message = ends.why,
-            response_status = ends.http_status, response_request_id = ends.request_no,
-            ${totalsOf(sql`jobs.id`, attemptsWith(notes))}
-          from held join ${tableOf('ends', ends, END_COLUMNS)} using (ordinal)
-          where jobs.id = any(${ends.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.id
+        with ${writingOf(notes, company, { ...END_COLUMNS, ...responses.columns })}, over as (
+          update jobs set status = held.status, finished_at = now(), lease_until = null, worker = null,
+            served_by = held.served_by, error_code = held.code, error_message = held.why,
+            response_status = held.response_status, response_request_id = held.request_no,
+            ${totalsOf(attemptsWith(notes))}
+          from held where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.job_id
           returning jobs.id, jobs.project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no,
-            jobs.lease_token, ${TALLIED_COLUMNS}, ordinal
+            jobs.lease_token, ${TALLIED_COLUMNS}, text_start, text_length
         ), kept as (
           insert into job_responses (job_id, project_id, body)
-          select id, project_id, texts.text from over join ${textsOf('texts', responses)} using (ordinal)
-          where texts.text is not null
+          select id, project_id, ${responses.text} from over where text_length is not null
         ), counted as (${countFrom(sql`over where batch_id is not null`)})
         select ${ENDED_COLUMNS}, lease_token as token from over jobs`.execute(trx);
       return { jobs, bells: await alsoWrite(trx, jobs, { areCounted: true }) };
@@ -256,12 +260,12 @@ export class JobRunsRepository {
 
 const END_COLUMNS = {
   status: ['text', ({ ending }) => ending.status],
-  model: ['text', ({ ending }) => ending.servedBy],
+  served_by: ['text', ({ ending }) => ending.servedBy],
   code: ['text', ({ ending }) => ending.errorCode],
   why: ['text', ({ ending }) => ending.errorMessage],
-  http_status: ['smallint', ({ ending }) => ending.response?.status ?? null],
+  response_status: ['smallint', ({ ending }) => ending.response?.status ?? null],
   request_no: ['text', ({ ending }) => ending.response?.requestId ?? null],
-} satisfies Record<string, Column<JobEnd>>;
+} satisfies Columns<JobEnd>;
 
 /** What is told of jobs that have just ended. */
 export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",
@@ -273,5 +277,5 @@ export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata
 
 /** Brings the jobs' own columns up to what their attempts say. */
 export async function sumUp(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {
-  await sql`update jobs set ${totalsOf(sql`jobs.id`)} where id = any(${jobIds}::uuid[])`.execute(trx);
+  await sql`update jobs set ${totalsOf(ALL_ATTEMPTS)} where id = any(${jobIds}::uuid[])`.execute(trx);
 }

@@ -3,8 +3,8 @@ import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
-import { type Column, tableOf, textsOf } from '../storage/table-of.js';
-import { closeOpenAttempts, totalsOf } from './attempts.repository.js';
+import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
+import { ALL_ATTEMPTS, closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
 import { BACKLOG, rungOf, windowOf } from './job-dispatch.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
@@ -103,9 +103,14 @@ export class JobsRepository {
   private async insertAll(db: DatabaseOrTransaction, jobs: readonly NewJob[]): Promise<AcceptedJob[]> {
     const source = sql`jobs.project_id = sources.project_id and jobs.batch_id is null`;
     const priority = sql`sources.priority`;
+    const requests = new LongTexts(jobs.map((job) => job.request));
     const { rows } = await sql<JobRow & { place: number; isRung: boolean; ordinal: number }>`
       with asked as materialized (
-        select asked.*, greatest(now(), to_timestamp(run_at_seconds)) as due from ${tableOf('asked', jobs, NEW_COLUMNS)}
+        select asked.*, greatest(now(), to_timestamp(run_at_seconds)) as due from ${tableOf(
+          'asked',
+          jobs,
+          { ...NEW_COLUMNS, ...requests.columns },
+        )}
       ), sources as materialized (
         select project_id, priority, ${rungOf(source, priority)} as rung, ${windowOf(priority)} as room,
           ${IS_WAITED_FOR} as is_waited_for
@@ -124,10 +129,7 @@ export class JobsRepository {
         returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"
       ), kept as (
         insert into job_requests (job_id, project_id, body)
-        select id, project_id, texts.text from asked join ${textsOf(
-          'texts',
-          jobs.map((job) => job.request),
-        )} using (ordinal))
+        select id, project_id, ${requests.text} from asked)
       select accepted.*, placed.place, placed.ordinal::int from accepted join placed using (id)`.execute(db);
     const accepted: AcceptedJob[] = [];
     for (const { place, isRung, ordinal, ...kept } of rows) {
@@ -200,7 +202,7 @@ export class JobsRepository {
       if (rows.length === 0) return null;
       await closeOpenAttempts(trx, [jobId], 'cancelled', 'the job was cancelled');
       const { rows: ended } = await sql<EndedJob>`
-        update jobs set ${totalsOf(sql`jobs.id`)} where id = ${jobId} returning ${ENDED_COLUMNS}`.execute(
+        update jobs set ${totalsOf(ALL_ATTEMPTS)} where id = ${jobId} returning ${ENDED_COLUMNS}`.execute(
         trx,
       );
       const [job] = ended;
@@ -252,7 +254,7 @@ const NEW_COLUMNS = {
   run_at_seconds: ['double precision', (job) => job.runAt],
   expires_in: ['double precision', (job) => job.expiresInSeconds],
   request_bytes: ['int', (job) => job.requestBytes],
-} satisfies Record<string, Column<NewJob>>;
+} satisfies Columns<NewJob>;
 
 /** One SQL condition for each filter that is given. */
 function conditionsOf(filters: JobFilters): RawBuilder<SqlBool>[] {

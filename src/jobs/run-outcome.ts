@@ -44,6 +44,7 @@ export function toFinished(open: OpenAttempt, decided: Pick<Action, 'decision' |
   const { result } = open;
   return {
     id: open.attempt.id,
+    step: open.attempt.step,
     skipped: open.isSkip ? open.attempt : null,
     outcome: outcomeOf(open),
     class: result.ok ? null : result.class,

@@ -3,8 +3,9 @@ import { type RawBuilder, sql } from 'kysely';
 /** In characters. A statement that carries more is worth a transaction of its own: who comes with it would wait for its bytes. */
 export const LARGE_TEXT = 65_536;
 
-/** A column of a table that a statement is given: its SQL type, and its value for each item. */
-export type Column<Item> = readonly [type: string, value: (item: Item) => unknown];
+/** A column of a table that a statement is given: its SQL type, and its value for each item and its place, from 0. */
+export type Column<Item> = readonly [type: string, value: (item: Item, place: number) => unknown];
+export type Columns<Item> = Readonly<Record<string, Column<Item>>>;
 
 /**
  * Items as the rows of a table in the `from` of a statement: one array for each column, so that the statement's text is the same for
@@ -13,26 +14,58 @@ export type Column<Item> = readonly [type: string, value: (item: Item) => unknow
 export function tableOf<Item>(
   name: string,
   items: readonly Item[],
-  columns: Readonly<Record<string, Column<Item>>>,
+  columns: Columns<Item>,
 ): RawBuilder<unknown> {
   const arrays = Object.values(columns).map(
-    ([type, value]) => sql`${items.map((item) => value(item))}::${sql.raw(type)}[]`,
+    ([type, value]) => sql`${items.map(value)}::${sql.raw(type)}[]`,
   );
   const names = [...Object.keys(columns), 'ordinal'].map((column) => sql.ref(column));
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)} (${sql.join(names)})`;
 }
 
+/** The columns of one part of each item, their names with this prefix; null of an item that has no such part. */
+export function columnsOf<Item, Part>(
+  prefix: string,
+  part: (item: Item) => Part | null,
+  columns: Columns<Part>,
+): Columns<Item> {
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, [type, value]]): [string, Column<Item>] => [
+      `${prefix}${name}`,
+      [
+        type,
+        (item, place) => {
+          const its = part(item);
+          return its === null ? null : value(its, place);
+        },
+      ],
+    ]),
+  );
+}
+
 /**
- * Texts as the rows `text, ordinal` of a table, like {@link tableOf}, for what may be long: they travel as one value. To quote megabytes
- * into an array and out of it again takes longer than all the rest, and text is copied on its way where bytes are not.
+ * Texts that may be long, as columns of {@link tableOf}: they travel as one value, and the table tells where each of them is in it. To
+ * quote megabytes into an array and out of it again takes longer than all the rest, and text is copied on its way where bytes are not.
  */
-export function textsOf(name: string, texts: readonly (string | null)[]): RawBuilder<unknown> {
-  const bytes = texts.map((text) => (text === null ? null : Buffer.from(text)));
-  let end = 1;
-  const starts = bytes.map((each) => (end += each?.length ?? 0) - (each?.length ?? 0));
-  const lengths = bytes.map((each) => each?.length ?? null);
-  const all = Buffer.concat(bytes.filter((each) => each !== null));
-  return sql`(
-    select convert_from(substr(${all}::bytea, start, length), 'UTF8') as text, ordinal
-    from unnest(${starts}::int[], ${lengths}::int[]) with ordinality as t (start, length, ordinal)) as ${sql.ref(name)}`;
+export class LongTexts {
+  private readonly bytes: readonly (Buffer | null)[];
+
+  constructor(texts: readonly (string | null)[]) {
+    this.bytes = texts.map((text) => (text === null ? null : Buffer.from(text)));
+  }
+
+  get columns(): Columns<unknown> {
+    let end = 1;
+    const starts = this.bytes.map((each) => (end += each?.length ?? 0) - (each?.length ?? 0));
+    return {
+      text_start: ['int', (_item, place) => starts[place]],
+      text_length: ['int', (_item, place) => this.bytes[place]?.length ?? null],
+    };
+  }
+
+  /** The text of a row of a table that has these columns; null where there is none. */
+  get text(): RawBuilder<string | null> {
+    const all = Buffer.concat(this.bytes.filter((each) => each !== null));
+    return sql`convert_from(substr(${all}::bytea, text_start, text_length), 'UTF8')`;
+  }
 }
