@@ -34,7 +34,8 @@ afterAll(async () => {
 /** How many jobs are handed to the workers and not taken yet. */
 async function rung(): Promise<number> {
   const { rows } = await database.query<{ rung: number }>(
-    `select count(*)::int as rung from jobs where status = 'queued' and rung_at is not null`,
+    `select count(*)::int as rung from jobs left join batch_runs using (batch_id)
+     where status = 'queued' and (rung_at is not null or jobs.id <= rung_to)`,
   );
   return rows[0]?.rung ?? 0;
 }

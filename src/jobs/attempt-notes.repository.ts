@@ -35,13 +35,14 @@ export function inOrder<Leased extends { readonly lease: Lease }>(all: readonly 
 
 /**
  * The parts of a `with` that write notes, which must be {@link inOrder}: `held` are the jobs that are still held (`job_id`, `token`,
- * `project_id`), with the `ordinal` of their notes, all that is told of their attempts, and these columns besides. Each note is one row
- * from the beginning to the end, so that nothing in the statement is looked for among all the others.
+ * `project_id`), as far as this holds for them as well, with the `ordinal` of their notes, all that is told of their attempts, and these
+ * columns besides. Each note is one row from the beginning to the end, so that nothing is looked for among all the others.
  */
 export function writingOf<N extends Note>(
   notes: readonly N[],
   company: Company,
   besides: Columns<N> = {},
+  condition = sql`true`,
 ): RawBuilder<unknown> {
   const ended = notes.flatMap(({ finished }) => (finished && !finished.skipped ? [finished.id] : []));
   const isAny = partsOf(notes);
@@ -52,7 +53,7 @@ export function writingOf<N extends Note>(
       cross join lateral (
         select project_id, lease_token, status from jobs where id = asked.job_id
         offset 0 for no key update ${waiting(company)}) jobs
-      where jobs.lease_token = asked.token and jobs.status = 'in_progress')`,
+      where jobs.lease_token = asked.token and jobs.status = 'in_progress' and ${condition})`,
     // What is not there is left out: most statements have one of the three.
     ...(isAny.ended ? [sql`ended as (${finish(ended, sql`held`)})`] : []),
     ...(isAny.skipped ? [sql`skipped as (${INSERT_SKIPPED})`] : []),
@@ -231,7 +232,11 @@ export function attemptsWith(notes: readonly Note[]): RawBuilder<unknown> {
   const summed = sql.raw(SUMMED.join(', '));
   const isOther = (part: string) => sql`and id is distinct from held.${sql.raw(part)}_id`;
   const ended = sql.raw(SUMMED.map((column) => `held.ended_${column}`).join(', '));
-  const skipped = sql.raw(SUMMED.slice(2).map(() => 'null').join(', ')); // no call, no tokens
+  const skipped = sql.raw(
+    SUMMED.slice(2)
+      .map(() => 'null')
+      .join(', '),
+  ); // no call, no tokens
   return sql`(
     select ${summed} from attempts
     where job_id = held.job_id ${isAny.ended ? isOther('ended') : sql``} ${isAny.skipped ? isOther('skipped') : sql``}

@@ -5,6 +5,7 @@ import { closeOpenAttempts } from './attempts.repository.js';
 import { count } from './batch-tallies.repository.js';
 import { type EndedJob, sumUp } from './job-runs.repository.js';
 import { CANCEL_CHANNEL } from './jobs.repository.js';
+import { ringAnew } from './line-dispatch.repository.js';
 
 /** The batch that lines belong to, as far as their jobs need it. */
 export interface LinesOf {
@@ -96,12 +97,7 @@ export class BatchLinesRepository {
   /** Lets a batch's jobs run again. */
   async reopen(trx: DatabaseOrTransaction, batchId: string): Promise<void> {
     await sql`update batch_runs set is_open = true where batch_id = ${batchId}`.execute(trx);
-    // What was rung before it was closed, and turned away, has no message any more.
-    await sql`update jobs set rung_at = null, dispatch_no = dispatch_no + 1 where id in (
-      select jobs.id from jobs join batch_runs on batch_runs.batch_id = jobs.batch_id
-      where batch_runs.batch_id = ${batchId} and jobs.project_id = batch_runs.project_id
-        and jobs.status = 'queued' and jobs.rung_at is not null
-      order by jobs.id for no key update of jobs)`.execute(trx);
+    await ringAnew(trx, batchId);
   }
 
   /** Lets none of a batch's jobs begin from now on; those that run go on. */
@@ -186,7 +182,9 @@ async function shareAnswers(trx: DatabaseOrTransaction, jobIds: readonly string[
       where f.same_as = any(${[...jobIds]}::uuid[]) and f.status = 'queued' and l.status = 'cancelled'
       order by f.same_as, f.id
     )
-    update jobs set same_as = case when jobs.id = heirs.id then null else heirs.id end
+    update jobs set same_as = case when jobs.id = heirs.id then null else heirs.id end,
+      -- Its turn in the order of the input may be over.
+      waiting = jobs.id = heirs.id
     from heirs where jobs.same_as = heirs.same_as and jobs.status = 'queued'`.execute(trx);
   await sql`select from jobs where same_as = any(${[...jobIds]}::uuid[]) and status = 'queued'
     order by id for no key update`.execute(trx);

@@ -1,8 +1,10 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueueService } from '../queue/queue.service.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
+import { type Filling, RUNG_AT_ONCE } from './dispatch-window.js';
 import { groupsOf, type JobBell } from './job-bell.js';
-import { type Filling, JobDispatchRepository, RUNG_AT_ONCE } from './job-dispatch.repository.js';
+import { JobDispatchRepository } from './job-dispatch.repository.js';
+import { LineDispatchRepository } from './line-dispatch.repository.js';
 
 /** Most steps of one filling: enough for any window. */
 const MOST_STEPS = 100;
@@ -31,6 +33,7 @@ export class Dispatcher implements OnModuleDestroy {
 
   constructor(
     private readonly dispatch: JobDispatchRepository,
+    private readonly lineDispatch: LineDispatchRepository,
     private readonly queue: QueueService,
     private readonly metrics: MetricsService,
   ) {}
@@ -76,9 +79,13 @@ export class Dispatcher implements OnModuleDestroy {
   }
 
   private async fillOnce(): Promise<number> {
-    const lines = await this.inSteps(() => this.dispatch.fillLines());
-    const jobs = await this.inSteps(() => this.dispatch.fillJobs());
-    const again = await this.rung(await this.dispatch.ringAgain(RUNG_AT_ONCE));
+    const lines = await this.inSteps(() => this.lineDispatch.fill());
+    const jobs = await this.inSteps(() => this.dispatch.fill());
+    const unheard = [
+      ...(await this.dispatch.ringAgain(RUNG_AT_ONCE)),
+      ...(await this.lineDispatch.ringAgain(RUNG_AT_ONCE)),
+    ];
+    const again = await this.rung(unheard);
     this.isFull = lines.isFull || jobs.isFull;
     return lines.count + jobs.count + again;
   }

@@ -1,36 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import { DATABASE, type Database } from '../storage/database.js';
 import { isNewEpoch } from '../storage/queue-epochs.js';
+import {
+  BACKLOG,
+  type Filling,
+  fillingOf,
+  MAY_RUN,
+  QUOTA,
+  RUNG_COLUMNS,
+  type Rung,
+  roomOf,
+  rungOf,
+  SHARE,
+} from './dispatch-window.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
+import { forgetRung, unringLines } from './line-dispatch.repository.js';
 
 /** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
 const RING_AGAIN_SECONDS = 30;
-/**
- * Most jobs of one source (a project's own jobs, or a batch) and of normal priority that are rung and not taken yet; of high
- * and low ones see {@link windowOf}.
- */
-const WINDOW = 500;
-/** Most single jobs, and most lines, that are rung and not taken yet, but each source may have {@link LEAST_WINDOW}. */
+/** Most single jobs that are rung and not taken yet, but each source may have its least. */
 const WINDOW_OF_JOBS = 20_000;
-const WINDOW_OF_LINES = 2_000;
-const LEAST_WINDOW = 20;
-/** About so many are rung by one statement, so that none takes long. */
-export const RUNG_AT_ONCE = 100;
-/**
- * Most jobs of one batch that wait for a moment of their own. Where more would come to wait, at a provider that is down or
- * full, the rest stays untouched: they would only be turned away there one after the other.
- */
-const MOST_WAITING = 2_000;
-
-/** What one step of filling the window came to. */
-export interface Filling {
-  readonly bells: JobBell[];
-  /** Whether a source has its part of the window full: then there may be more to ring as soon as some are taken. */
-  readonly isFull: boolean;
-}
-
-type Rung = RungJob & { readonly isFull: boolean };
 
 /**
  * The SQL of the window: the bounded number of jobs that are rung and not taken yet. The rest waits in the table, so that
@@ -44,7 +34,7 @@ export class JobDispatchRepository {
    * Notes some jobs that were submitted by themselves, are due and not rung as rung, as far as their projects' windows have room:
    * as many of each project and priority.
    */
-  async fillJobs(): Promise<Filling> {
+  async fill(): Promise<Filling> {
     // Hops from project to project and from priority to priority along the index, however long the backlog is.
     const { rows } = await sql<Rung>`
       with recursive sources as (
@@ -54,7 +44,7 @@ export class JobDispatchRepository {
           select project_id, priority from jobs
           where ${BACKLOG} and (project_id, priority) > (s.project_id, s.priority)
           order by project_id, priority limit 1) next
-      ), rung as (
+      ), rung as materialized (
         select project_id, priority, ${rungOf(sql`jobs.project_id = s.project_id and jobs.batch_id is null`, sql`s.priority`)} as rung
         from sources s
       ), rooms as (select *, ${roomOf(WINDOW_OF_JOBS)} as room, ${SHARE} as share from rung),
@@ -70,37 +60,6 @@ export class JobDispatchRepository {
   }
 
   /**
-   * As {@link fillJobs}, for the lines of the batches that are open: those whose wait is over first, then the others in the
-   * order of the input.
-   */
-  async fillLines(): Promise<Filling> {
-    const { rows } = await sql<Rung>`
-      with rung as (
-        select batch_id, priority, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`, sql`r.priority`)} as rung
-        from batch_runs r where is_open
-      ), rooms as (
-        select *, ${roomOf(WINDOW_OF_LINES)} as room, ${SHARE} as share,
-          (select count(*) from (select from jobs where batch_id = rung.batch_id and status = 'queued' and waiting
-            limit ${MOST_WAITING}) w) as waiting
-        from rung
-      ), picked as (
-        select due.id, r.room, r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place
-        from rooms r cross join lateral (
-          select id, 1 as turn from (select id from jobs
-            where batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()
-            order by due_at limit ${QUOTA} for update skip locked) waited
-          union all
-          select id, 2 as turn from (select id from jobs
-            where batch_id = r.batch_id and status = 'queued' and not waiting and rung_at is null and same_as is null
-              and due_at <= now() and r.waiting < ${MOST_WAITING}
-            order by id limit ${QUOTA} for update skip locked) others
-          order by turn, id limit ${QUOTA}) due
-      )
-      ${RING} jobs.batch_id as "batchId", place::int, place >= room as "isFull"`.execute(this.db);
-    return fillingOf(rows);
-  }
-
-  /**
    * Notes who the queue's store says it is. If it is another than before, what was rung may be lost: none of it counts as rung
    * any more, and true is answered. Messages that are still there are not sent twice.
    */
@@ -108,6 +67,7 @@ export class JobDispatchRepository {
     return this.db.transaction().execute(async (trx) => {
       if (!(await isNewEpoch(trx, 'jobs', epoch))) return false;
       await sql`update jobs set rung_at = null where status = 'queued' and rung_at is not null`.execute(trx);
+      await forgetRung(trx);
       return true;
     });
   }
@@ -125,9 +85,9 @@ export class JobDispatchRepository {
 
   /** Takes back that these bells were rung, so that the next filling rings them. */
   async unring(ids: readonly string[]): Promise<void> {
-    await sql`update jobs set rung_at = null where id = any(${ids}::uuid[]) and status = 'queued'`.execute(
-      this.db,
-    );
+    await unringLines(this.db, ids);
+    await sql`update jobs set rung_at = null
+      where id = any(${ids}::uuid[]) and status = 'queued' and rung_at is not null`.execute(this.db);
   }
 
   /**
@@ -153,48 +113,7 @@ export class JobDispatchRepository {
   }
 }
 
-/** What is told of a job that is rung before its turn, beside its id. */
-export const RUNG_COLUMNS = sql`dispatch_no as "dispatchNo", priority, batch_id as "batchId", 1 as place`;
-
-export const BACKLOG = sql`status = 'queued' and rung_at is null and batch_id is null`;
-
-/** A line of a batch that is paused, or not read to its end, may not run. */
-export const MAY_RUN = sql`(batch_id is null or exists (
-  select from batch_runs where batch_runs.batch_id = jobs.batch_id and batch_runs.is_open))`;
-
 // By an array: else the planner, which can't know how few there are, reads the whole table to join it.
 const RING = sql`
   update jobs set rung_at = now() from picked where jobs.id = any(array(select id from picked)) and jobs.id = picked.id
   returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority,`;
-
-/** How many jobs of a source and priority are rung and not taken; counts no further than a window. */
-export function rungOf(source: RawBuilder<unknown>, priority: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`(select count(*) from (select from jobs where ${source} and jobs.priority = ${priority}
-    and jobs.status = 'queued' and jobs.rung_at is not null limit ${windowOf(priority)}) w)`;
-}
-
-/** The window of one source and priority: `high` has four times that of `normal`, `low` a quarter. */
-export function windowOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`(${WINDOW} * ${partOf(priority)})::int`;
-}
-
-/** How much of a window a priority has, beside `normal`. */
-function partOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`power(4, 2 - ${priority})`;
-}
-
-/** The room that each source has, of `rung (priority, rung)`, where all of them share a window. */
-function roomOf(windowOfAll: number): RawBuilder<unknown> {
-  return sql`ceil(${partOf(sql`priority`)} * case when sum(rung) over () >= ${windowOfAll} then ${LEAST_WINDOW}
-    else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / count(*) over ())) end)::int`;
-}
-
-/** How many of a source `r` one statement rings: its share, as far as it has room. */
-const QUOTA = sql`least(r.share, greatest(0, r.room - r.rung))`;
-
-/** How many of each source one statement may ring. */
-const SHARE = sql`greatest(1, ${RUNG_AT_ONCE} / count(*) over ())`;
-
-function fillingOf(rows: readonly Rung[]): Filling {
-  return { bells: rows.map(bellOf), isFull: rows.some((row) => row.isFull) };
-}

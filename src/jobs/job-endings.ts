@@ -1,19 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import type { Bell } from '../queue/queues.js';
-import { type Company, GroupCommit } from '../storage/group-commit.js';
+import { GroupCommit } from '../storage/group-commit.js';
 import { toPublicId } from '../storage/ids.js';
 import { LARGE_TEXT } from '../storage/table-of.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import type { EventType } from '../webhooks/event.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
-import type { FinishedAttempt, Lease } from './attempts.repository.js';
 import { BatchBell } from './batch-bell.js';
 import { endLines } from './batch-lines.repository.js';
 import type { JobBell } from './job-bell.js';
 import {
   type AlsoWrite,
+  type EndedByLease,
   type EndedJob,
-  type Ending,
   type JobEnd,
   JobRunsRepository,
 } from './job-runs.repository.js';
@@ -35,8 +34,19 @@ const EVENT_TYPES: Readonly<Record<EndedJob['status'], EventType>> = {
 @Injectable()
 export class JobEndings {
   private readonly ends = new GroupCommit<JobEnd, true>(
-    (ends, company) => this.endAll(ends, company),
-    ({ ending }) => (ending.response?.body.length ?? 0) > LARGE_TEXT,
+    async (ends, company) => this.endAll(ends, await this.runs.end(ends, company, this.alsoWrite)),
+    isLarge,
+  );
+  /** Most lines end in one statement; those to whose end more belongs are left out of it, and end as any other job. */
+  private readonly linesEnds = new GroupCommit<JobEnd, true>(
+    async (ends, company) =>
+      this.endAll(
+        ends,
+        company === 'together'
+          ? { jobs: await this.runs.endLines(ends), bells: [] }
+          : await this.runs.end(ends, company, this.alsoWrite),
+      ),
+    isLarge,
   );
 
   constructor(
@@ -50,8 +60,8 @@ export class JobEndings {
   ) {}
 
   /** False if the lease is lost: then nothing was written. */
-  async end(lease: Lease, finished: FinishedAttempt | null, ending: Ending): Promise<boolean> {
-    return (await this.ends.put({ lease, finished, ending })) !== null;
+  async end(end: JobEnd, isLine: boolean): Promise<boolean> {
+    return (await (isLine ? this.linesEnds : this.ends).put(end)) !== null;
   }
 
   /** False if the job is not there to be cancelled. */
@@ -76,8 +86,10 @@ export class JobEndings {
     return ended.length;
   }
 
-  private async endAll(ends: readonly JobEnd[], company: Company): Promise<(true | null)[]> {
-    const { jobs, bells } = await this.runs.end(ends, company, this.alsoWrite);
+  private endAll(
+    ends: readonly JobEnd[],
+    { jobs, bells }: { readonly jobs: readonly EndedByLease[]; readonly bells: readonly Bell[] },
+  ): (true | null)[] {
     // Those who end next do not wait for the bells.
     void this.tell(jobs, bells);
     const ended = new Map(jobs.map((job) => [job.id, job.token]));
@@ -117,4 +129,8 @@ export class JobEndings {
     }
     await this.webhooks.ring(bells);
   }
+}
+
+function isLarge({ ending }: JobEnd): boolean {
+  return (ending.response?.body.length ?? 0) > LARGE_TEXT;
 }

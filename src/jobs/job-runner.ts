@@ -108,8 +108,8 @@ export class JobRunner {
         case 'fail':
         case 'expire': {
           const finished = hand.open && toFinished(hand.open, action);
-          const ending = toEnding(action, run.past, hand.open);
-          const ended = await this.surely(run, () => this.endings.end(run.lease, finished, ending));
+          const end = { lease: run.lease, finished, ending: toEnding(action, run.past, hand.open) };
+          const ended = await this.surely(run, () => this.endings.end(end, run.job.isLine));
           return ended ? undefined : this.stop(run, hand.open);
         }
       }

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
@@ -33,13 +33,15 @@ import {
   recount,
   TALLIED_COLUMNS,
 } from './batch-tallies.repository.js';
-import { MAY_RUN } from './job-dispatch.repository.js';
+import { MAY_RUN } from './dispatch-window.js';
 
 /** A job in the hands of a worker. */
 export interface ClaimedJob extends Lease {
   readonly projectId: string;
   readonly chainId: string;
   readonly endpoint: string;
+  /** Whether it is a line of a batch. */
+  readonly isLine: boolean;
   /** The caller's body as JSON text. */
   readonly request: string;
   readonly metadata: Readonly<Record<string, string>>;
@@ -129,9 +131,9 @@ export class JobRunsRepository {
           started_at = coalesce(started_at, now()),
           lease_token = lease_token + 1, lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
         from due where jobs.id = any(${ids}::uuid[]) and jobs.id = due.id
-        returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, due.woken)
+        returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, batch_id, due.woken)
       select c.id as "jobId", c.lease_token as token, c.project_id as "projectId", c.chain_id as "chainId", c.endpoint,
-        c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken",
+        c.batch_id is not null as "isLine", c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken",
         (select body from job_requests where job_id = c.id) as request,
         ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
       from claimed c`.execute(this.db);
@@ -186,26 +188,16 @@ export class JobRunsRepository {
     ends: readonly JobEnd[],
     company: Company,
     alsoWrite: AlsoWrite,
-  ): Promise<{ jobs: (EndedJob & { token: number })[]; bells: Bell[] }> {
-    const notes = inOrder(ends).map((end) => ({ ...end, next: null }));
-    const responses = new LongTexts(notes.map(({ ending }) => ending.response?.body ?? null));
+  ): Promise<{ jobs: EndedByLease[]; bells: Bell[] }> {
     return this.db.transaction().execute(async (trx) => {
-      const { rows: jobs } = await sql<EndedJob & { token: number }>`
-        with ${writingOf(notes, company, { ...END_COLUMNS, ...responses.columns })}, over as (
-          update jobs set status = held.status, finished_at = now(), lease_until = null, worker = null,
-            served_by = held.served_by, error_code = held.code, error_message = held.why,
-            response_status = held.response_status, response_request_id = held.request_no,
-            ${totalsOf(attemptsWith(notes))}
-          from held where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.job_id
-          returning jobs.id, jobs.project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no,
-            jobs.lease_token, ${TALLIED_COLUMNS}, text_start, text_length
-        ), kept as (
-          insert into job_responses (job_id, project_id, body)
-          select id, project_id, ${responses.text} from over where text_length is not null
-        ), counted as (${countFrom(sql`over where batch_id is not null`)})
-        select ${ENDED_COLUMNS}, lease_token as token from over jobs`.execute(trx);
+      const jobs = await writeEnds(trx, ends, company);
       return { jobs, bells: await alsoWrite(trx, jobs, { areCounted: true }) };
     });
+  }
+
+  /** As {@link end}, `together`, of lines of batches. Nothing else belongs to their end but that those whose answer is shared are left out. */
+  async endLines(ends: readonly JobEnd[]): Promise<EndedByLease[]> {
+    return writeEnds(this.db, ends, 'together', NOT_SHARED);
   }
 
   /** Gives the job back at once because this process stops; its open attempt is written down as interrupted. */
@@ -213,7 +205,8 @@ export class JobRunsRepository {
     await this.db.transaction().execute(async (trx) => {
       const { numAffectedRows } = await sql`
         update jobs set status = 'queued', dispatch_no = dispatch_no + 1, rung_at = null, due_at = least(due_at, now()),
-          lease_until = null, worker = null
+          -- A line's turn in the order of the input is over.
+          waiting = batch_id is not null, lease_until = null, worker = null
         where ${held(lease)}`.execute(trx);
       if (!numAffectedRows) return;
       await closeOpenAttempts(trx, [lease.jobId], 'interrupted', reason);
@@ -256,6 +249,36 @@ export class JobRunsRepository {
       returning id`.execute(this.db);
     return new Set(rows.map((row) => row.id));
   }
+}
+
+/** A job that a run has ended, by its lease. */
+export type EndedByLease = EndedJob & { readonly token: number };
+
+const NOT_SHARED = sql`not exists (select from jobs other where other.same_as = asked.job_id)`;
+
+async function writeEnds(
+  db: DatabaseOrTransaction,
+  ends: readonly JobEnd[],
+  company: Company,
+  condition?: RawBuilder<unknown>,
+): Promise<EndedByLease[]> {
+  const notes = inOrder(ends).map((end) => ({ ...end, next: null }));
+  const responses = new LongTexts(notes.map(({ ending }) => ending.response?.body ?? null));
+  const { rows } = await sql<EndedByLease>`
+    with ${writingOf(notes, company, { ...END_COLUMNS, ...responses.columns }, condition)}, over as (
+      update jobs set status = held.status, finished_at = now(), lease_until = null, worker = null,
+        served_by = held.served_by, error_code = held.code, error_message = held.why,
+        response_status = held.response_status, response_request_id = held.request_no,
+        ${totalsOf(attemptsWith(notes))}
+      from held where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.job_id
+      returning jobs.id, jobs.project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no,
+        jobs.lease_token, ${TALLIED_COLUMNS}, text_start, text_length
+    ), kept as (
+      insert into job_responses (job_id, project_id, body)
+      select id, project_id, ${responses.text} from over where text_length is not null
+    ), counted as (${countFrom(sql`over where batch_id is not null`)})
+    select ${ENDED_COLUMNS}, lease_token as token from over jobs`.execute(db);
+  return rows;
 }
 
 const END_COLUMNS = {

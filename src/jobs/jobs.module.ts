@@ -10,6 +10,7 @@ import { BatchResultsRepository } from './batch-results.repository.js';
 import { BatchTalliesRepository } from './batch-tallies.repository.js';
 import { Dispatcher } from './dispatcher.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
+import { LineDispatchRepository } from './line-dispatch.repository.js';
 import { JobEndings } from './job-endings.js';
 import { JobForgetter } from './job-forgetter.js';
 import { JobForgettingRepository } from './job-forgetting.repository.js';
@@ -47,6 +48,7 @@ export class JobsModule {
         JobRunsRepository,
         JobSweepsRepository,
         JobDispatchRepository,
+        LineDispatchRepository,
         JobRetentionRepository,
         BatchLinesRepository,
         BatchTalliesRepository,

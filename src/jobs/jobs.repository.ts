@@ -6,7 +6,7 @@ import type { AttemptsTable, JobStatus } from '../storage/schema.js';
 import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
 import { ALL_ATTEMPTS, closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
-import { BACKLOG, rungOf, windowOf } from './job-dispatch.repository.js';
+import { BACKLOG, rungOf, windowOf } from './dispatch-window.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
 
 /** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
@@ -104,21 +104,20 @@ export class JobsRepository {
     const source = sql`jobs.project_id = sources.project_id and jobs.batch_id is null`;
     const priority = sql`sources.priority`;
     const requests = new LongTexts(jobs.map((job) => job.request));
-    const { rows } = await sql<JobRow & { place: number; isRung: boolean; ordinal: number }>`
+    // The place of a job among those of its project and priority that are rung.
+    const place = sql`(rung + row_number() over (partition by project_id, priority order by id))::int`;
+    const { rows } = await sql<JobRow & { place: number; isRung: boolean }>`
       with asked as materialized (
-        select asked.*, greatest(now(), to_timestamp(run_at_seconds)) as due from ${tableOf(
-          'asked',
-          jobs,
-          { ...NEW_COLUMNS, ...requests.columns },
-        )}
+        select asked.*, greatest(now(), to_timestamp(run_at_seconds)) as due from ${tableOf('asked', jobs, {
+          ...NEW_COLUMNS,
+          ...requests.columns,
+        })}
       ), sources as materialized (
         select project_id, priority, ${rungOf(source, priority)} as rung, ${windowOf(priority)} as room,
           ${IS_WAITED_FOR} as is_waited_for
         from (select distinct project_id, priority from asked) sources
       ), placed as (
-        select asked.*, (rung + row_number() over (partition by project_id, priority order by ordinal))::int as place,
-          room, is_waited_for
-        from asked join sources using (project_id, priority)
+        select asked.*, ${place} as place, room, is_waited_for from asked join sources using (project_id, priority)
       ), accepted as (
         insert into jobs (id, project_id, endpoint, model, policy_name, policy_version, chain_id, priority, metadata,
           webhook_url, store, run_at, due_at, waiting, expires_at, request_bytes, rung_at)
@@ -126,20 +125,22 @@ export class JobsRepository {
           to_timestamp(run_at_seconds), due, run_at_seconds is not null, due + make_interval(secs => expires_in), request_bytes,
           case when run_at_seconds is null and place <= room and not is_waited_for then now() end
         from placed
-        returning ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"
+        returning project_id, ${sql.join(COLUMNS.map((column) => sql.ref(column)))}, attempt_count, rung_at is not null as "isRung"
       ), kept as (
         insert into job_requests (job_id, project_id, body)
         select id, project_id, ${requests.text} from asked)
-      select accepted.*, placed.place, placed.ordinal::int from accepted join placed using (id)`.execute(db);
-    const accepted: AcceptedJob[] = [];
-    for (const { place, isRung, ordinal, ...kept } of rows) {
-      const job = jobs[ordinal - 1];
-      if (!job) continue;
+      select accepted.*, ${place} as place from accepted join sources using (project_id, priority)`.execute(
+      db,
+    );
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return jobs.map((job) => {
+      const inserted = byId.get(job.id);
+      if (!inserted) throw new Error('A job was inserted and did not come back');
+      const { place, isRung, ...row } = inserted;
       const bell = bellOf({ id: job.id, dispatchNo: 1, priority: job.priority, batchId: null, place });
       const bodies = { request: job.request, response: null, requestSha256: null, responseSha256: null };
-      accepted[ordinal - 1] = { row: { ...kept, ...bodies }, bell: isRung ? bell : null };
-    }
-    return accepted;
+      return { row: { ...row, ...bodies }, bell: isRung ? bell : null };
+    });
   }
 
   async find(projectId: string, jobId: string): Promise<WholeJobRow | undefined> {

@@ -94,6 +94,9 @@ export interface BatchRunsTable {
   project_id: string;
   priority: number;
   is_open: boolean;
+  rung_to: string | null;
+  aged_to: string | null;
+  aged_at: Date | null;
 }
 
 export interface BatchTalliesTable {

@@ -19,6 +19,7 @@ import * as batches from './migrations/0003-batches.js';
 import * as webhooks from './migrations/0004-webhooks.js';
 import * as keeping from './migrations/0005-keeping.js';
 import * as lighterRows from './migrations/0006-lighter-rows.js';
+import * as rungInOrder from './migrations/0007-rung-in-order.js';
 import { PreparedClient } from './clients.js';
 import { ConnectionLine } from './connection-line.js';
 import type { Schema } from './schema.js';
@@ -38,6 +39,7 @@ const MIGRATIONS = {
   '0004-webhooks': webhooks,
   '0005-keeping': keeping,
   '0006-lighter-rows': lighterRows,
+  '0007-rung-in-order': rungInOrder,
 };
 
 const POOL_SIZE = 20;

@@ -16,9 +16,7 @@ export function tableOf<Item>(
   items: readonly Item[],
   columns: Columns<Item>,
 ): RawBuilder<unknown> {
-  const arrays = Object.values(columns).map(
-    ([type, value]) => sql`${items.map(value)}::${sql.raw(type)}[]`,
-  );
+  const arrays = Object.values(columns).map(([type, value]) => sql`${items.map(value)}::${sql.raw(type)}[]`);
   const names = [...Object.keys(columns), 'ordinal'].map((column) => sql.ref(column));
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)} (${sql.join(names)})`;
 }

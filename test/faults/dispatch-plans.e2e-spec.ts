@@ -7,6 +7,7 @@ import { Client, Pool } from 'pg';
 import { BatchLinesRepository } from '../../src/jobs/batch-lines.repository.js';
 import { JobDispatchRepository } from '../../src/jobs/job-dispatch.repository.js';
 import { JobRunsRepository } from '../../src/jobs/job-runs.repository.js';
+import { LineDispatchRepository } from '../../src/jobs/line-dispatch.repository.js';
 import { JobSweepsRepository } from '../../src/jobs/job-sweeps.repository.js';
 import { JobsRepository } from '../../src/jobs/jobs.repository.js';
 import type { Schema } from '../../src/storage/schema.js';
@@ -111,6 +112,7 @@ async function statementsOf(deed: () => Promise<unknown>): Promise<Statement[]> 
 
 it('no step looks at the backlog: each is done in less than 10 ms of database time', async () => {
   const dispatch = new JobDispatchRepository(db);
+  const lines = new LineDispatchRepository(db);
   const sweeps = new JobSweepsRepository(db);
   const runs = new JobRunsRepository(db);
   const jobs = new JobsRepository(db);
@@ -143,10 +145,10 @@ it('no step looks at the backlog: each is done in less than 10 ms of database ti
     expiresInSeconds: 60,
   };
   const deeds: Record<string, () => Promise<unknown>> = {
-    'fill the window with jobs': () => dispatch.fillJobs(),
-    'fill the window with lines': () => dispatch.fillLines(),
-    'fill it again with jobs': () => dispatch.fillJobs(),
-    'fill it again with lines': () => dispatch.fillLines(),
+    'fill the window with jobs': () => dispatch.fill(),
+    'fill the window with lines': () => lines.fill(),
+    'fill it again with jobs': () => dispatch.fill(),
+    'fill it again with lines': () => lines.fill(),
     'ring what was not heard': () => dispatch.ringAgain(100),
     'wake who waits for room': () => dispatch.wake('sim/echo', 10),
     'take back what dead workers held': () => sweeps.reap(100, nobody),
