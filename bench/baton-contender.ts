@@ -1,6 +1,6 @@
 /** A Baton with its whole ledger: jobs that are submitted one by one, and lines of a batch. */
 import { toUuid } from '../src/storage/ids.js';
-import type { Arena } from './arena.js';
+import { type Arena, CONNECTIONS } from './arena.js';
 import type { BatchClient } from './batch-client.js';
 import { type Contender, expectAll, type Work } from './contender.js';
 import { type Round, startMeter } from './meter.js';
@@ -10,9 +10,6 @@ import type { TestedBaton } from './tested-baton.js';
 const SEED = 20_261_128;
 /** So much text makes a line's request as long as every other one here, 1 kB. */
 const LINE_TEXT_BYTES = 955;
-
-/** How many single jobs are submitted at the same time. */
-const CONNECTIONS = 100;
 
 /** Each half has an index of its own kind of rows, so that to look costs next to nothing. */
 export const ALL_ENDED = `select not exists (select from jobs where status = 'queued')

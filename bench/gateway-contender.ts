@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
-import type { Arena } from './arena.js';
+import { type Arena, CONNECTIONS } from './arena.js';
 import type { CleanUp } from './clean-up.js';
 import { type Contender, expectAll, type Work } from './contender.js';
 import { type Round, startMeter } from './meter.js';
@@ -51,7 +51,7 @@ export class GatewayContender implements Contender {
       headers: { 'x-portkey-config': JSON.stringify(this.configOf(isFlaky)) },
       body: requestBody('instant'),
       jobs,
-      connections: arena.concurrency,
+      connections: CONNECTIONS,
     });
     const round = meter(jobs);
     expectAll(jobs, { calls: (await arena.upstream.ask('calls')) - callsBefore });

@@ -1,12 +1,11 @@
 /** How long single things take: submissions, idle and at half load; acceptance to call; from model to model; end to webhook. */
-import { APART, type Arena, TOGETHER } from './arena.js';
+import { APART, type Arena, CONNECTIONS, TOGETHER } from './arena.js';
 import { ALL_ENDED, BatonSingles } from './baton-contender.js';
 import type { CleanUp } from './clean-up.js';
 import type { Figures } from './report.js';
 import { percentile } from './statistics.js';
 import { TestedBaton } from './tested-baton.js';
 
-const CONNECTIONS = 100;
 const WARM_JOBS = 2_000;
 const HOOK = '/hook';
 

@@ -74,7 +74,7 @@ async function measure(part: PartName, arena: Arena, options: Options, outer: Cl
       return figures;
     }
     case 'workers':
-      return measureWorkers(arena, lines / 2, Math.min(3, options.rounds), outer);
+      return measureWorkers(arena, lines / 4, Math.min(3, options.rounds), outer);
     case 'latencies':
       return measureLatencies(arena, Math.ceil(lines / 100), outer);
     case 'flood':

@@ -61,17 +61,18 @@ async function enter(
     work: { jobs: Math.ceil(jobs), isFlaky },
     rounds: [],
   });
+  // Enough for each to take some seconds, and all together not too many.
   const entries = {
-    bare: entry(bare, lines / 2),
+    bare: entry(bare, lines / 4),
     batch: entry(batch, lines),
-    gateway: entry(gateway, lines / 8),
-    singles: entry(singles, lines / 8),
-    flaky_bare: entry(bare, lines / 2, true),
-    flaky_batch: entry(batch, lines / 2, true),
-    flaky_gateway: entry(gateway, lines / 8, true),
-    flaky_singles: entry(singles, lines / 8, true),
-    apart_batch: entry(new BatonBatch(arena, apart, user), lines / 2),
-    apart_singles: entry(new BatonSingles(arena, apart), lines / 8),
+    gateway: entry(gateway, lines / 16),
+    singles: entry(singles, lines / 10),
+    flaky_bare: entry(bare, lines / 4, true),
+    flaky_batch: entry(batch, lines / 4, true),
+    flaky_gateway: entry(gateway, lines / 16, true),
+    flaky_singles: entry(singles, lines / 10, true),
+    apart_batch: entry(new BatonBatch(arena, apart, user), lines / 4),
+    apart_singles: entry(new BatonSingles(arena, apart), lines / 10),
   };
   return { entries, batch };
 }

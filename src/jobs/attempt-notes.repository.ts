@@ -47,13 +47,16 @@ export function writingOf<N extends Note>(
   const ended = notes.flatMap(({ finished }) => (finished && !finished.skipped ? [finished.id] : []));
   const isAny = partsOf(notes);
   return sql.join([
-    // By themselves: whoever looks for them by their status as well reads all that have or had it.
+    // By themselves: whoever looks for them by their status as well reads all that have or had it. And so that as many are expected to be
+    // held as were asked for: who expects one of them looks for each among all others.
     sql`held as materialized (
       select jobs.project_id, asked.* from ${tableOf('asked', notes, { ...columnsFor(isAny), ...besides })}
       cross join lateral (
-        select project_id, lease_token, status from jobs where id = asked.job_id
-        offset 0 for no key update ${waiting(company)}) jobs
-      where jobs.lease_token = asked.token and jobs.status = 'in_progress' and ${condition})`,
+        select project_id from (
+          select project_id, lease_token, status from jobs where id = asked.job_id
+          offset 0 for no key update ${waiting(company)}) jobs
+        where lease_token = asked.token and status = 'in_progress' and ${condition}
+        offset 0) jobs)`,
     // What is not there is left out: most statements have one of the three.
     ...(isAny.ended ? [sql`ended as (${finish(ended, sql`held`)})`] : []),
     ...(isAny.skipped ? [sql`skipped as (${INSERT_SKIPPED})`] : []),

@@ -6,7 +6,9 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { Client, Pool } from 'pg';
 import { BatchLinesRepository } from '../../src/jobs/batch-lines.repository.js';
 import { JobDispatchRepository } from '../../src/jobs/job-dispatch.repository.js';
-import { JobRunsRepository } from '../../src/jobs/job-runs.repository.js';
+import type { Note } from '../../src/jobs/attempt-notes.repository.js';
+import type { FinishedAttempt, NewAttempt } from '../../src/jobs/attempts.repository.js';
+import { type JobEnd, JobRunsRepository } from '../../src/jobs/job-runs.repository.js';
 import { LineDispatchRepository } from '../../src/jobs/line-dispatch.repository.js';
 import { JobSweepsRepository } from '../../src/jobs/job-sweeps.repository.js';
 import { JobsRepository } from '../../src/jobs/jobs.repository.js';
@@ -24,6 +26,9 @@ const BATCHES = 10;
 /** Of the database's own time, for one step. */
 const MOST_MS = 10;
 const RUNS = 30;
+/** As many as are written together at most, and what that may take. */
+const GROUP = 100;
+const MOST_MS_OF_GROUP = 40;
 
 interface Statement {
   readonly sql: string;
@@ -43,6 +48,8 @@ beforeAll(async () => {
   client = new Client({ connectionString: database.url });
   await client.connect();
   await fillTables();
+  // As Baton's own connections are set.
+  await client.query('set enable_seqscan = off');
   db = new Kysely<Schema>({
     dialect: new PostgresDialect({ pool: new Pool({ connectionString: database.url, max: 2 }) }),
     log: ({ query }) => void seen.push({ sql: query.sql, parameters: query.parameters }),
@@ -81,9 +88,27 @@ async function fillTables(): Promise<void> {
     update jobs set rung_at = now() - interval '1 hour' where id in (select id from jobs where batch_id is null order by id desc limit 300);
     update jobs set status = 'in_progress', lease_until = now() - interval '1 s', lease_token = 1 where id in (
       select id from jobs where batch_id is null and rung_at is null order by id desc limit 300);
+    update jobs set status = 'in_progress', lease_until = now() + interval '1 h', lease_token = 1 where id in (
+      select id from jobs where batch_id is not null order by id desc limit ${GROUP});
     update jobs set expires_at = now() - interval '1 s' where id in (
       select id from jobs where batch_id is null and rung_at is null and status = 'queued' order by id desc limit 300);`);
   await client.query('vacuum analyze');
+}
+
+class TakenBack extends Error {}
+
+/** A deed that is done and taken back, so that its statement finds the same when it is explained. */
+function takenBack(deed: (trx: Kysely<Schema>) => Promise<unknown>): () => Promise<unknown> {
+  return () =>
+    db
+      .transaction()
+      .execute(async (trx) => {
+        await deed(trx);
+        throw new TakenBack();
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof TakenBack)) throw error;
+      });
 }
 
 /** Has the steps' statements explained: the least time of some runs, each rolled back, and the plan's lines. */
@@ -97,7 +122,7 @@ async function explain({ sql, parameters }: Statement): Promise<{ ms: number; pl
       [...parameters],
     );
     await client.query('rollback');
-    plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    plan = rows.map((row) => row['QUERY PLAN'].replace(/'\{[^}]*\}'/g, '{…}')).join('\n');
     ms = Math.min(ms, Number(/Execution Time: ([\d.]+) ms/.exec(plan)?.[1]));
   }
   return { ms, plan };
@@ -170,3 +195,61 @@ it('no step looks at the backlog: each is done in less than 10 ms of database ti
   console.info(`${QUEUED} jobs wait:\n  ${report.join('\n  ')}`);
   expect(report.length).toBeGreaterThanOrEqual(Object.keys(deeds).length);
 });
+
+it('what is written of a hundred runs together is found by their ids, each of them once', async () => {
+  const ids = async (condition: string): Promise<string[]> => {
+    const { rows } = await client.query<{ id: string }>(
+      `select id from jobs where batch_id is not null and ${condition} order by id desc limit ${GROUP}`,
+    );
+    return rows.map(({ id }) => id);
+  };
+  const waiting = await ids(`status = 'queued'`);
+  const running = await ids(`status = 'in_progress' and lease_token = 1`);
+  const attempts = running.map((jobId) => newAttempt(jobId));
+  const written: Record<string, (runs: JobRunsRepository) => Promise<unknown>> = {
+    'claim lines': (runs) => runs.claim(waiting, 'a worker', 'together'),
+    'note attempts that begin': (runs) => runs.note(attempts, 'together'),
+    'end lines': (runs) => runs.endLines(attempts.map(endOf)),
+  };
+  const report: string[] = [];
+  for (const [name, write] of Object.entries(written)) {
+    const [statement] = await statementsOf(takenBack((trx) => write(new JobRunsRepository(trx))));
+    if (!statement) throw new Error(`${name} sends nothing`);
+    const { ms, plan } = await explain(statement);
+    report.push(`${name}: ${ms.toFixed(2)} ms`);
+    const isSlow = ms >= MOST_MS_OF_GROUP || /Seq Scan on (jobs|attempts)|Rows Removed by Join/.test(plan);
+    if (isSlow || !plan.includes(`rows=${GROUP}`)) throw new Error(`${name} takes ${ms} ms:\n${plan}`);
+  }
+  console.info(`${GROUP} together, ${QUEUED} wait:\n  ${report.join('\n  ')}`);
+  expect(report).toHaveLength(3);
+});
+
+function newAttempt(jobId: string): Note & { readonly next: NewAttempt } {
+  const attempt = { id: newUuid(), index: 0, round: 0, step: 0, model: 'sim/echo', provider: 'sim' };
+  return { lease: { jobId, token: 1 }, finished: null, next: { ...attempt, keyId: null, worker: 'w' } };
+}
+
+function endOf({ lease, next }: ReturnType<typeof newAttempt>): JobEnd {
+  const finished: FinishedAttempt = {
+    id: next.id,
+    step: 0,
+    skipped: null,
+    outcome: 'succeeded',
+    class: null,
+    httpStatus: 200,
+    message: null,
+    sent: true,
+    retryAfterMs: null,
+    keyId: null,
+    usage: null,
+    costMicros: null,
+    upstreamRequestId: null,
+    errorBody: null,
+    decision: 'accept',
+    decisionReason: 'an answer',
+    endedAgoMs: 1,
+  };
+  const response = { status: 200, requestId: 'req', body: '{}' };
+  const ending = { status: 'completed' as const, servedBy: 'sim/echo', errorCode: null, errorMessage: null };
+  return { lease, finished, ending: { ...ending, response } };
+}
