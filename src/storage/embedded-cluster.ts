@@ -30,16 +30,6 @@ const SETTINGS = [
   // What a client is told as an error is not logged as well; what nobody is told is.
   'log_min_messages=log',
   'log_checkpoints=off',
-  ...(process.env['AEX']
-    ? [
-        'session_preload_libraries=auto_explain',
-        'auto_explain.log_min_duration=0',
-        'auto_explain.log_analyze=on',
-        'auto_explain.log_buffers=on',
-        'auto_explain.log_parameter_max_length=0',
-        'auto_explain.sample_rate=0.03',
-      ]
-    : []),
 ];
 
 /** The real paths of the cluster in this data folder: an operator may have put a link to another disk there. */
