@@ -38,10 +38,10 @@ export class JobsProcessor implements OnApplicationBootstrap, OnModuleDestroy {
     queue: QueueService,
   ) {
     this.slots = new Slots(config.workerConcurrency);
-    const concurrency = messagesFor(config.workerConcurrency);
+    const messages = messagesFor(config.workerConcurrency);
     this.listeners = [
-      queue.listen('run-job', { concurrency, handle: (id) => this.take(id, false) }),
-      queue.listen('run-line', { concurrency, handle: (id) => this.take(id, true) }),
+      queue.listen('run-job', { concurrency: messages.jobs, handle: (id) => this.take(id, false) }),
+      queue.listen('run-line', { concurrency: messages.lines, handle: (id) => this.take(id, true) }),
     ];
   }
 

@@ -72,11 +72,12 @@ it('sends away who found no slot in time, and holds none for him', async () => {
 });
 
 it.each([
-  [1, 2],
-  [10, 2],
-  [20, 4],
-  [50, 10],
-  [5_000, 10],
-])('with %i slots a process has %i messages in its hands', (slots, messages) => {
-  expect(messagesFor(slots)).toBe(messages);
+  [1, 2, 2],
+  [10, 2, 2],
+  [20, 4, 4],
+  [50, 10, 10],
+  [100, 20, 10],
+  [5_000, 32, 10],
+])('with %i slots a process has %i messages of jobs and %i of lines in its hands', (slots, jobs, lines) => {
+  expect(messagesFor(slots)).toEqual({ jobs, lines });
 });

@@ -62,10 +62,15 @@ export function linesAmong(slots: number): number {
   return Math.max(1, slots - Math.ceil(slots / 10));
 }
 
+/** Most messages in one's hands: of single jobs, and of lines, of which one message has several. */
+const MOST_OF_JOBS = 32;
+const MOST_OF_LINES = 10;
+
 /**
  * How many messages a process with so many slots has in its hands at once: few, since what is in one's hands and finds no slot nobody
- * else can take; and enough that the next jobs are there when slots become free.
+ * else can take; and enough that the next jobs are there when slots become free, and are taken together.
  */
-export function messagesFor(slots: number): number {
-  return Math.min(10, Math.max(2, Math.ceil(slots / 5)));
+export function messagesFor(slots: number): { jobs: number; lines: number } {
+  const share = Math.max(2, Math.ceil(slots / 5));
+  return { jobs: Math.min(MOST_OF_JOBS, share), lines: Math.min(MOST_OF_LINES, share) };
 }
