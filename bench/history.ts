@@ -5,12 +5,14 @@ import type { BatchClient } from './batch-client.js';
 import type { CleanUp } from './clean-up.js';
 import { Part } from './part.js';
 import type { Figures } from './report.js';
-import { median, percentile } from './statistics.js';
+import type { Round } from './meter.js';
+import { median, medianOrNull, percentile } from './statistics.js';
 import { TestedBaton } from './tested-baton.js';
 
 const FEW = 10_000;
 const MANY = 1_000_000;
-const ROUNDS = 3;
+const ROUNDS = 5;
+const WARM_LINES = 3_000;
 const QUESTIONS = 200;
 const PATHS = [
   '/v1/jobs?limit=100',
@@ -18,40 +20,50 @@ const PATHS = [
   '/v1/jobs?limit=100&model=bench/instant',
 ];
 
-/** Measures with so many lines a round. */
+/** A Baton with so many rows of history. */
+interface Kept {
+  readonly batch: BatonBatch;
+  readonly user: Part<BatchClient>;
+}
+
+/** Measures with so many lines a round, with few rows and with many in turns. */
 export async function measureHistory(arena: Arena, lines: number, outer: CleanUp): Promise<Figures> {
   const cleanUp = outer.inner();
-  const baton = await TestedBaton.start({ ...arena, roles: APART }, 'history', cleanUp);
+  const work = { jobs: lines, isFlaky: false };
+  const [few, many] = [await keep(arena, FEW, cleanUp), await keep(arena, MANY, cleanUp)];
+  const rounds: { few: Round; many: Round }[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    rounds.push({ few: await few.batch.round(work), many: await many.batch.round(work) });
+  }
+  const asked = { few: await ask(few), many: await ask(many) };
+  await cleanUp.run();
+  const costs = rounds.map((round) => ({ few: costOf(round.few), many: costOf(round.many) }));
+  return {
+    history_few_cpu_us: medianOrNull(costs.map((cost) => cost.few)),
+    history_many_cpu_us: medianOrNull(costs.map((cost) => cost.many)),
+    history_cost_ratio: medianOrNull(costs.map((cost) => cost.few && cost.many && cost.many / cost.few)),
+    history_rate_ratio: median(rounds.map((round) => round.many.jobsPerSecond / round.few.jobsPerSecond)),
+    history_few_asked_p95_ms: percentile(asked.few, 95),
+    history_many_asked_p95_ms: percentile(asked.many, 95),
+  };
+}
+
+/** A Baton with so many rows, warm. */
+async function keep(arena: Arena, rows: number, cleanUp: CleanUp): Promise<Kept> {
+  const baton = await TestedBaton.start({ ...arena, roles: APART }, `history_${rows}`, cleanUp);
   const user = Part.start<BatchClient>('batch-client', cleanUp);
   const batch = new BatonBatch(arena, baton, user);
-  const look = async (): Promise<{ cost: number | null; perSecond: number; askedMs: number[] }> => {
-    const costs: number[] = [];
-    const rates: number[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const { cpuMicros, storesCpuMicros, jobsPerSecond } = await batch.round({
-        jobs: lines,
-        isFlaky: false,
-      });
-      rates.push(jobsPerSecond);
-      if (cpuMicros !== null && storesCpuMicros !== null) costs.push(cpuMicros + storesCpuMicros);
-    }
-    const askedMs = await user.ask('askAll', PATHS, QUESTIONS);
-    return { cost: costs.length === 0 ? null : median(costs), perSecond: median(rates), askedMs };
-  };
-  await batch.round({ jobs: lines, isFlaky: false });
-  await fill(baton, FEW);
-  const few = await look();
-  await fill(baton, MANY);
-  const many = await look();
-  await cleanUp.run();
-  return {
-    history_few_cpu_us: few.cost,
-    history_many_cpu_us: many.cost,
-    history_cost_ratio: few.cost === null || many.cost === null ? null : many.cost / few.cost,
-    history_rate_ratio: many.perSecond / few.perSecond,
-    history_few_asked_p95_ms: percentile(few.askedMs, 95),
-    history_many_asked_p95_ms: percentile(many.askedMs, 95),
-  };
+  await batch.round({ jobs: WARM_LINES, isFlaky: false });
+  await fill(baton, rows);
+  return { batch, user };
+}
+
+async function ask({ user }: Kept): Promise<number[]> {
+  return user.ask('askAll', PATHS, QUESTIONS);
+}
+
+function costOf({ cpuMicros, storesCpuMicros }: Round): number | null {
+  return cpuMicros === null || storesCpuMicros === null ? null : cpuMicros + storesCpuMicros;
 }
 
 /** Copies jobs that have ended, with all that hangs on them, until there are so many. */

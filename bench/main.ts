@@ -80,7 +80,7 @@ async function measure(part: PartName, arena: Arena, options: Options, outer: Cl
     case 'flood':
       return measureFlood(arena, lines, outer);
     case 'history':
-      return measureHistory(arena, Math.ceil(lines / 4), outer);
+      return measureHistory(arena, Math.ceil(lines / 5), outer);
   }
 }
 

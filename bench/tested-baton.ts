@@ -7,7 +7,7 @@ import type { Arena } from './arena.js';
 import { BatonProcess } from './baton-process.js';
 import type { CleanUp } from './clean-up.js';
 
-const LOOK_EVERY_MS = 5;
+const LOOK_EVERY_MS = 20;
 const MOST_SECONDS = 120;
 
 export class TestedBaton {
