@@ -30,7 +30,7 @@ export interface Arena extends ArenaOptions {
   readonly concurrency: number;
 }
 
-/** How many users submit, or ask the gateway, at the same time. */
+/** How many users submit at the same time. */
 export const CONNECTIONS = 100;
 
 /** Bare BullMQ is as fast with 50; Baton is faster the more come together in what it writes. */

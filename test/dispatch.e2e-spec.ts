@@ -1,6 +1,7 @@
 /** Who runs next: a bounded number of jobs is handed to the workers, and every source of jobs has its turn. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
+import { toUuid } from '../src/storage/ids.js';
 import { BatchClient, chats, type BatchReply } from './support/batch-client.js';
 import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { TestBaton } from './support/test-baton.js';
@@ -73,6 +74,25 @@ it('the workers are handed no more than a window of a long backlog, and all of i
   await batches.post(`${batch.id}/cancel`);
   await batches.ended(batch.id);
   expect(await rung()).toBe(0);
+});
+
+it('lines whose bells were lost are rung again', async () => {
+  upstream.script('unheard', after(5, answer('heard')));
+  const batch = await batches.create({ requests: chats(150, 'up/unheard') });
+  await batches.post(`${batch.id}/pause`);
+  await batches.until(batch.id, ({ status }) => status === 'in_progress');
+  const id = toUuid('batch', batch.id);
+  // As if all of them had been rung a while ago, and no message were left.
+  await database.query('update batches set paused_at = null where id = $1', [id]);
+  await database.query(
+    `update batch_runs set is_open = true, rung_to = last.id, aged_to = last.id, aged_at = now() - interval '16 s'
+     from (select batch_id, id from jobs where batch_id = $1 order by id desc limit 1) last
+     where batch_runs.batch_id = last.batch_id`,
+    [id],
+  );
+  const ended = await batches.ended(batch.id, 60_000);
+  expect(ended.request_counts).toMatchObject({ total: 150, completed: 150 });
+  expect(upstream.calls('unheard')).toHaveLength(150);
 });
 
 it('single jobs beyond the window wait, and all of them run', async () => {

@@ -109,10 +109,14 @@ export async function unringLines(db: DatabaseOrTransaction, ids: readonly strin
   await sql`
     with first as materialized (
       select distinct on (batch_id) batch_id, id from jobs
-      where id = any(${[...ids]}::uuid[]) and ${UNTOUCHED} order by batch_id, id)
+      where id = any(${[...ids]}::uuid[]) and ${UNTOUCHED} order by batch_id, id
+    ), locked as materialized (
+      select r.batch_id, first.id from batch_runs r join first on r.batch_id = first.batch_id and r.rung_to >= first.id
+      order by r.batch_id for no key update of r
+    )
     update batch_runs r set rung_to = (
-      select jobs.id from jobs where jobs.batch_id = r.batch_id and jobs.id < first.id order by jobs.id desc limit 1)
-    from first where r.batch_id = first.batch_id and r.rung_to >= first.id`.execute(db);
+      select jobs.id from jobs where jobs.batch_id = r.batch_id and jobs.id < locked.id order by jobs.id desc limit 1)
+    from locked where r.batch_id = locked.batch_id`.execute(db);
 }
 
 /** From now on nothing of any batch counts as rung in its order. */
