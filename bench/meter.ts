@@ -1,4 +1,5 @@
 /** How long a round of jobs takes, and how much CPU. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { cpuMicros } from './cpu.js';
 import type { PrivateStores } from './private-stores.js';
 
@@ -23,4 +24,18 @@ export function startMeter(stores: PrivateStores, pids: readonly number[]): (job
       storesCpuMicros: perJob(storesBefore, stores.cpuMicros()),
     };
   };
+}
+
+const LOOK_MS = 250;
+const MOST_LOOKS = 20;
+/** Of one core. */
+const IDLE_SHARE = 0.15;
+
+/** Waits until the stores have next to nothing to do any more, five seconds at most. */
+export async function settled(stores: PrivateStores): Promise<void> {
+  for (let look = 0; look < MOST_LOOKS; look += 1) {
+    const before = stores.cpuMicros() ?? 0;
+    await delay(LOOK_MS);
+    if ((stores.cpuMicros() ?? 0) - before < IDLE_SHARE * LOOK_MS * 1_000) return;
+  }
 }

@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import { closeOpenAttempts } from './attempts.repository.js';
 import { count } from './batch-tallies.repository.js';
-import { type EndedJob, sumUp } from './job-runs.repository.js';
+import type { EndedJob } from './job-ends.repository.js';
+import { sumUp } from './job-runs.repository.js';
 import { CANCEL_CHANNEL } from './jobs.repository.js';
 import { ringAnew } from './line-dispatch.repository.js';
 

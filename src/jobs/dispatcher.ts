@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueueService } from '../queue/queue.service.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
-import { type Filling, RUNG_AT_ONCE } from './dispatch-window.js';
+import { type Filling, RUNG_AT_ONCE } from './dispatch-window.repository.js';
 import { groupsOf, type JobBell } from './job-bell.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { LineDispatchRepository } from './line-dispatch.repository.js';

@@ -13,7 +13,7 @@ import {
   roomOf,
   rungOf,
   SHARE,
-} from './dispatch-window.js';
+} from './dispatch-window.repository.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 import { forgetRung, unringLines } from './line-dispatch.repository.js';
 

@@ -9,13 +9,8 @@ import { WebhooksService } from '../webhooks/webhooks.service.js';
 import { BatchBell } from './batch-bell.js';
 import { endLines } from './batch-lines.repository.js';
 import type { JobBell } from './job-bell.js';
-import {
-  type AlsoWrite,
-  type EndedByLease,
-  type EndedJob,
-  type JobEnd,
-  JobRunsRepository,
-} from './job-runs.repository.js';
+import type { AlsoWrite, EndedByLease, EndedJob, JobEnd } from './job-ends.repository.js';
+import { JobRunsRepository } from './job-runs.repository.js';
 import { JobSweepsRepository } from './job-sweeps.repository.js';
 import { JobWaiter } from './job-waiter.js';
 import { JobsRepository } from './jobs.repository.js';

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import { MOST_ROWS, type Step } from '../retention/remover.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
-import { EXPIRED } from './job-runs.repository.js';
+import { EXPIRED } from './job-ends.repository.js';
 
 /** So long the result of a job that is not to be stored can be fetched, if no receiver was sent it. */
 const FETCHABLE = sql.raw(`interval '1 hour'`);

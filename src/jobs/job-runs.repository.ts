@@ -1,20 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
 import { LEASE_SECONDS } from '../storage/lease.js';
-import type { JobStatus } from '../storage/schema.js';
-import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
-import {
-  attemptsWith,
-  finishLate,
-  inOrder,
-  type Note,
-  waiting,
-  writeNotes,
-  writingOf,
-} from './attempt-notes.repository.js';
+import { tableOf } from '../storage/table-of.js';
+import { finishLate, type Note, waiting, writeNotes } from './attempt-notes.repository.js';
 import {
   ALL_ATTEMPTS,
   closeOpenAttempts,
@@ -26,14 +17,15 @@ import {
   milliseconds,
   totalsOf,
 } from './attempts.repository.js';
+import { COUNTED_COLUMNS, type CountedJob, recount } from './batch-tallies.repository.js';
+import { MAY_RUN } from './dispatch-window.repository.js';
 import {
-  COUNTED_COLUMNS,
-  type CountedJob,
-  countFrom,
-  recount,
-  TALLIED_COLUMNS,
-} from './batch-tallies.repository.js';
-import { MAY_RUN } from './dispatch-window.js';
+  type AlsoWrite,
+  type EndedByLease,
+  type JobEnd,
+  NOT_SHARED,
+  writeEnds,
+} from './job-ends.repository.js';
 
 /** A job in the hands of a worker. */
 export interface ClaimedJob extends Lease {
@@ -53,59 +45,6 @@ export interface ClaimedJob extends Lease {
   /** What the database's clock said at the claim. */
   readonly databaseNowMs: number;
 }
-
-type EndedStatus = Exclude<JobStatus, 'queued' | 'in_progress'>;
-
-/** How a job ends. */
-export interface Ending {
-  readonly status: EndedStatus;
-  readonly servedBy: string | null;
-  readonly errorCode: string | null;
-  readonly errorMessage: string | null;
-  readonly response: { readonly status: number; readonly requestId: string; readonly body: string } | null;
-}
-
-/** The end of a run, and its last attempt if it is not written down as over. */
-export interface JobEnd {
-  readonly lease: Lease;
-  readonly finished: FinishedAttempt | null;
-  readonly ending: Ending;
-}
-
-/** What is said of a job whose deadline came first, wherever it was met. */
-export const EXPIRED = {
-  errorCode: 'expired',
-  errorMessage: 'The job did not end before its deadline (expires_in).',
-} as const;
-
-/** A job that has just ended: what its event tells. */
-export interface EndedJob {
-  readonly id: string;
-  readonly projectId: string;
-  readonly status: EndedStatus;
-  readonly metadata: Record<string, string>;
-  readonly webhookUrl: string | null;
-  /** From acceptance to the end. */
-  readonly durationMs: number;
-  /** The uuid of the batch whose line it is. */
-  readonly batchId: string | null;
-  /** Whether equal lines of its batch wait for its answer. */
-  readonly isShared: boolean;
-  /** Whether its project has endpoints, of which some may want to hear of it; of a line only its batch tells. */
-  readonly isWatched: boolean;
-  /** Grows with each change of what the job is at. */
-  readonly version: number;
-}
-
-/**
- * Writes what belongs to the same moment as the jobs' end (their events, and their batches' tallies if they are not counted yet), in the
- * same transaction.
- */
-export type AlsoWrite = (
-  trx: DatabaseOrTransaction,
-  ended: readonly EndedJob[],
-  how?: { readonly areCounted: boolean },
-) => Promise<Bell[]>;
 
 /** The SQL of running jobs: claims, attempts, ends, leases. All times are the database's. */
 @Injectable()
@@ -250,53 +189,6 @@ export class JobRunsRepository {
     return new Set(rows.map((row) => row.id));
   }
 }
-
-/** A job that a run has ended, by its lease. */
-export type EndedByLease = EndedJob & { readonly token: number };
-
-const NOT_SHARED = sql`not exists (select from jobs other where other.same_as = asked.job_id)`;
-
-async function writeEnds(
-  db: DatabaseOrTransaction,
-  ends: readonly JobEnd[],
-  company: Company,
-  condition?: RawBuilder<unknown>,
-): Promise<EndedByLease[]> {
-  const notes = inOrder(ends).map((end) => ({ ...end, next: null }));
-  const responses = new LongTexts(notes.map(({ ending }) => ending.response?.body ?? null));
-  const { rows } = await sql<EndedByLease>`
-    with ${writingOf(notes, company, { ...END_COLUMNS, ...responses.columns }, condition)}, over as (
-      update jobs set status = held.status, finished_at = now(), lease_until = null, worker = null,
-        served_by = held.served_by, error_code = held.code, error_message = held.why,
-        response_status = held.response_status, response_request_id = held.request_no,
-        ${totalsOf(attemptsWith(notes))}
-      from held where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.job_id
-      returning jobs.id, jobs.project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no,
-        jobs.lease_token, ${TALLIED_COLUMNS}, text_start, text_length
-    ), kept as (
-      insert into job_responses (job_id, project_id, body)
-      select id, project_id, ${responses.text} from over where text_length is not null
-    ), counted as (${countFrom(sql`over where batch_id is not null`)})
-    select ${ENDED_COLUMNS}, lease_token as token from over jobs`.execute(db);
-  return rows;
-}
-
-const END_COLUMNS = {
-  status: ['text', ({ ending }) => ending.status],
-  served_by: ['text', ({ ending }) => ending.servedBy],
-  code: ['text', ({ ending }) => ending.errorCode],
-  why: ['text', ({ ending }) => ending.errorMessage],
-  response_status: ['smallint', ({ ending }) => ending.response?.status ?? null],
-  request_no: ['text', ({ ending }) => ending.response?.requestId ?? null],
-} satisfies Columns<JobEnd>;
-
-/** What is told of jobs that have just ended. */
-export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",
-  ${milliseconds('now() - created_at')} as "durationMs", batch_id as "batchId",
-  batch_id is not null and exists (select from jobs other where other.same_as = jobs.id) as "isShared",
-  batch_id is null and exists (select from webhook_endpoints where webhook_endpoints.project_id = jobs.project_id
-    and deleted_at is null) as "isWatched",
-  dispatch_no + lease_token as version`;
 
 /** Brings the jobs' own columns up to what their attempts say. */
 export async function sumUp(trx: DatabaseOrTransaction, jobIds: readonly string[]): Promise<void> {

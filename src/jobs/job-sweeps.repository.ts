@@ -4,8 +4,9 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database } from '../storage/database.js';
 import { closeOpenAttempts } from './attempts.repository.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
-import { MAY_RUN, RUNG_COLUMNS } from './dispatch-window.js';
-import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED, sumUp } from './job-runs.repository.js';
+import { MAY_RUN, RUNG_COLUMNS } from './dispatch-window.repository.js';
+import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED } from './job-ends.repository.js';
+import { sumUp } from './job-runs.repository.js';
 
 /** So often may the process that runs a job die before the job is taken for the cause. */
 const MOST_CRASHES = 3;

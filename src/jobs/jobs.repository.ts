@@ -6,8 +6,8 @@ import type { AttemptsTable, JobStatus } from '../storage/schema.js';
 import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
 import { ALL_ATTEMPTS, closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
-import { BACKLOG, rungOf, windowOf } from './dispatch-window.js';
-import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-runs.repository.js';
+import { BACKLOG, rungOf, windowOf } from './dispatch-window.repository.js';
+import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-ends.repository.js';
 
 /** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
 export const CANCEL_CHANNEL = 'baton_cancel';

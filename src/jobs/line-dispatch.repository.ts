@@ -11,7 +11,7 @@ import {
   rungOf,
   SHARE,
   windowOf,
-} from './dispatch-window.js';
+} from './dispatch-window.repository.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 
 /** As the window of single jobs; of a batch's own see {@link windowOf}. */

@@ -2,7 +2,7 @@ import type { CallResult } from '../routing/call-result.js';
 import type { Action } from '../routing/next-action.js';
 import { toPublicId } from '../storage/ids.js';
 import type { FinishedAttempt, LedgerAttempt, NewAttempt } from './attempts.repository.js';
-import { type Ending, EXPIRED } from './job-runs.repository.js';
+import { type Ending, EXPIRED } from './job-ends.repository.js';
 
 /** An attempt that is over, and not yet written down as finished: the decision after it is still to come. */
 export interface OpenAttempt {
