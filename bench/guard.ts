@@ -13,6 +13,7 @@ import type { BatchClient } from './batch-client.js';
 import type { CleanUp } from './clean-up.js';
 import type { Contender } from './contender.js';
 import { Part } from './part.js';
+import { settled } from './meter.js';
 import { runBounded } from './run-bounded.js';
 import { median } from './statistics.js';
 import { TestedBaton } from './tested-baton.js';
@@ -50,12 +51,15 @@ runBounded(LIMIT_SECONDS, async (cleanUp) => {
   throw new Error(`Baton costs over ${100 * MOST_LOSS} % more than the committed ratios say: ${FILE}`);
 });
 
-type Contenders = Readonly<Record<keyof typeof JOBS, Contender>>;
+interface Contenders extends Readonly<Record<keyof typeof JOBS, Contender>> {
+  readonly arena: Arena;
+}
 
 async function enter(arena: Arena, cleanUp: CleanUp): Promise<Contenders> {
   const user = Part.start<BatchClient>('batch-client', cleanUp);
   const baton = await TestedBaton.start(arena, 'guarded', cleanUp);
   return {
+    arena,
     bare: await BareContender.start(arena, cleanUp),
     batch: new BatonBatch(arena, baton, user),
     singles: new BatonSingles(arena, baton),
@@ -65,6 +69,8 @@ async function enter(arena: Arena, cleanUp: CleanUp): Promise<Contenders> {
 /** One round of each, one after the other: the CPU of a job, in microseconds. */
 async function round(contenders: Contenders): Promise<Record<keyof typeof JOBS, number>> {
   const cost = async (name: keyof typeof JOBS): Promise<number> => {
+    // What the one before left to do must not fall on the next.
+    await settled(contenders.arena.stores);
     const { cpuMicros, storesCpuMicros } = await contenders[name].round({ jobs: JOBS[name], isFlaky: false });
     if (cpuMicros === null || storesCpuMicros === null) throw new Error('CPU time can be told on Linux only');
     return cpuMicros + storesCpuMicros;

@@ -74,7 +74,7 @@ async function enter(
     flaky_bare: entry(bare, lines / 4, true),
     flaky_gateway: entry(gateway, lines / 16, true),
     flaky_singles: entry(singles, lines / 12, true),
-    flaky_batch: entry(batch, lines / 4, true),
+    flaky_batch: entry(new BatonBatch(arena, together, user), lines / 4, true),
     apart_singles: entry(new BatonSingles(arena, apart), lines / 12),
     apart_batch: entry(new BatonBatch(arena, apart, user), lines / 4),
   };

@@ -64,6 +64,7 @@ export class Dispatcher implements OnModuleDestroy {
     let areRung = true;
     for (const name of ['run-job', 'run-line'] as const) {
       const mine = bells.filter((bell) => bell.queue === name);
+      if (mine.length === 0) continue;
       const together = name === 'run-line' && !this.isTroubled ? linesTogether : 1;
       this.isTroubled = !(await this.queue.ringGroups(name, groupsOf(mine, together)));
       if (!this.isTroubled) continue;

@@ -66,8 +66,8 @@ export class JobDispatchRepository {
   async noteEpoch(epoch: string): Promise<boolean> {
     return this.db.transaction().execute(async (trx) => {
       if (!(await isNewEpoch(trx, 'jobs', epoch))) return false;
-      await sql`update jobs set rung_at = null where status = 'queued' and rung_at is not null`.execute(trx);
       await forgetRung(trx);
+      await sql`update jobs set rung_at = null where status = 'queued' and rung_at is not null`.execute(trx);
       return true;
     });
   }
@@ -86,7 +86,8 @@ export class JobDispatchRepository {
   /** Takes back that these bells were rung, so that the next filling rings them. */
   async unring(ids: readonly string[]): Promise<void> {
     await unringLines(this.db, ids);
-    await sql`update jobs set rung_at = null
+    // A line that was rung by itself is behind its batch's mark.
+    await sql`update jobs set rung_at = null, waiting = waiting or batch_id is not null
       where id = any(${ids}::uuid[]) and status = 'queued' and rung_at is not null`.execute(this.db);
   }
 

@@ -129,6 +129,8 @@ export class JobRunsRepository {
     alsoWrite: AlsoWrite,
   ): Promise<{ jobs: EndedByLease[]; bells: Bell[] }> {
     return this.db.transaction().execute(async (trx) => {
+      // Who has to wait for a lock sees what was written meanwhile only in the next statement: of the attempts as well.
+      if (company === 'alone') await lockJobs(trx, ends);
       const jobs = await writeEnds(trx, ends, company);
       return { jobs, bells: await alsoWrite(trx, jobs, { areCounted: true }) };
     });
@@ -188,6 +190,11 @@ export class JobRunsRepository {
       returning id`.execute(this.db);
     return new Set(rows.map((row) => row.id));
   }
+}
+
+async function lockJobs(trx: DatabaseOrTransaction, ends: readonly JobEnd[]): Promise<void> {
+  await sql`select from jobs where id = any(${ends.map(({ lease }) => lease.jobId)}::uuid[])
+    order by id for no key update`.execute(trx);
 }
 
 /** Brings the jobs' own columns up to what their attempts say. */

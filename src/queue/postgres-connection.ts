@@ -10,6 +10,15 @@ import { reconnectDelayMs } from './reconnect-delay.js';
 export class EnduringConnection extends PostgresConnection {
   private ready: Promise<void> | undefined;
 
+  constructor(connection: ConstructorParameters<typeof PostgresConnection>[0]) {
+    super(connection);
+    // The connection on which it listens BullMQ makes by itself, of pg's own class, and hears of its errors only once it is there: one
+    // that is cut off in that very moment would end the process. So it is of the pool's class, which outlives that.
+    if (typeof connection === 'object' && 'Client' in connection) {
+      Object.assign(this, { pgModule: { Client: connection.Client } });
+    }
+  }
+
   /** Resolves when the messages' tables are there, or when the connection is closed. Never rejects. */
   override waitUntilReady(): Promise<void> {
     this.ready ??= this.setUp();

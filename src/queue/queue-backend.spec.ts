@@ -36,6 +36,17 @@ describe('the choice of the queue backend', () => {
     });
   });
 
+  it('makes the connection on which PostgreSQL is listened to of the class that was given', async () => {
+    class Seen {
+      connect(): never {
+        throw new Error('seen');
+      }
+    }
+    const connection = new EnduringConnection({ connectionString: 'postgres://x/y', Client: Seen } as never);
+    await expect(connection.getListenClient()).rejects.toThrow('seen');
+    await connection.close();
+  });
+
   it('gives each installation a prefix of its own, in one slot of a cluster', () => {
     expect(chooseBackend({ redisUrl: null, databaseUrl: '', databaseClient, installationId }).prefix).toBe(
       '{baton-0c7f1a52}',

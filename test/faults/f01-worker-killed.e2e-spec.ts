@@ -36,7 +36,7 @@ it(`F1: a worker that is killed in the middle of its calls leaves nothing undone
   const killedAtMs = new Map<number, number>();
   let isOver = false;
   const submitting = Promise.all(
-    Array.from({ length: 3 }, async () => {
+    Array.from({ length: 6 }, async () => {
       while (!isOver) {
         await world.submit(() => [api]);
         await delay(250);
