@@ -44,7 +44,7 @@ export function writingOf<N extends Note>(
   besides: Columns<N> = {},
   condition = sql`true`,
 ): RawBuilder<unknown> {
-  const ended = notes.flatMap(({ finished }) => (finished && !finished.skipped ? [finished.id] : []));
+  const ended = notes.flatMap((note) => endedOf(note)?.id ?? []);
   const isAny = partsOf(notes);
   return sql.join([
     // By themselves: whoever looks for them by their status as well reads all that have or had it. And so that as many are expected to be
@@ -100,8 +100,8 @@ function endedOf({ finished }: Note): FinishedAttempt | null {
   return finished?.skipped ? null : finished;
 }
 
-function skippedOf({ finished }: Note): (FinishedAttempt & NewAttempt) | null {
-  return finished?.skipped ? { ...finished, ...finished.skipped } : null;
+function skippedOf({ finished }: Note): FinishedAttempt | null {
+  return finished?.skipped ? finished : null;
 }
 
 /** Of an attempt that is over and was called. */
@@ -164,11 +164,10 @@ const ENDED_COLUMNS = columnsOf('ended_', endedOf, {
   ...CALL_COLUMNS,
   ...AGO_COLUMN,
 });
-const SKIPPED_COLUMNS = columnsOf('skipped_', skippedOf, {
-  ...NEW_COLUMNS,
-  ...DECIDED_COLUMNS,
-  ...AGO_COLUMN,
-});
+const SKIPPED_COLUMNS = {
+  ...columnsOf('skipped_', (note: Note) => note.finished?.skipped ?? null, NEW_COLUMNS),
+  ...columnsOf('skipped_', skippedOf, { ...DECIDED_COLUMNS, ...AGO_COLUMN }),
+};
 const BEGUN_COLUMNS = columnsOf('begun_', (note: Note) => note.next, NEW_COLUMNS);
 
 function columnsFor(isAny: Parts): Columns<Note> {
@@ -180,32 +179,31 @@ function columnsFor(isAny: Parts): Columns<Note> {
   };
 }
 
-const FINISHED = sql.raw(
-  Object.keys({ ...DECIDED_COLUMNS, ...CALL_COLUMNS })
-    .map((column) => `${column} = held.ended_${column}`)
-    .join(', '),
+const FINISHED = listOf(
+  Object.keys({ ...DECIDED_COLUMNS, ...CALL_COLUMNS }),
+  (column) => `${column} = held.ended_${column}`,
 );
+
+const NEW_NAMES = Object.keys(NEW_COLUMNS);
+const SKIPPED_NAMES = [...NEW_NAMES, ...Object.keys(DECIDED_COLUMNS)];
 
 /** A row that is written once: a model that was considered and not called. */
 const INSERT_SKIPPED = sql`
-  insert into attempts (job_id, project_id, lease_token, started_at, ended_at, outcome, sent, ${namesOf({ ...NEW_COLUMNS, ...DECIDED_COLUMNS })})
+  insert into attempts (job_id, project_id, lease_token, started_at, ended_at, outcome, sent, ${listOf(SKIPPED_NAMES)})
   select job_id, project_id, token, ${endOf('skipped')}, ${endOf('skipped')}, 'skipped', false,
-    ${namesOf({ ...NEW_COLUMNS, ...DECIDED_COLUMNS }, 'held.skipped_')}
+    ${listOf(SKIPPED_NAMES, (column) => `held.skipped_${column}`)}
   from held where skipped_id is not null
   on conflict (id) do nothing`;
 
 const INSERT_BEGUN = sql`
-  insert into attempts (job_id, project_id, lease_token, started_at, ${namesOf(NEW_COLUMNS)})
-  select job_id, project_id, token, clock_timestamp(), ${namesOf(NEW_COLUMNS, 'held.begun_')}
+  insert into attempts (job_id, project_id, lease_token, started_at, ${listOf(NEW_NAMES)})
+  select job_id, project_id, token, clock_timestamp(), ${listOf(NEW_NAMES, (column) => `held.begun_${column}`)}
   from held where begun_id is not null
   on conflict (id) do nothing`;
 
-function namesOf(columns: object, prefix = ''): RawBuilder<unknown> {
-  return sql.raw(
-    Object.keys(columns)
-      .map((column) => `${prefix}${column}`)
-      .join(', '),
-  );
+/** What is said of each of these columns, in a list. */
+function listOf(columns: readonly string[], say = (column: string): string => column): RawBuilder<unknown> {
+  return sql.raw(columns.map(say).join(', '));
 }
 
 /** The record tells the call's own end, not that of the writing. */
@@ -232,16 +230,11 @@ const SUMMED = [
  */
 export function attemptsWith(notes: readonly Note[]): RawBuilder<unknown> {
   const isAny = partsOf(notes);
-  const summed = sql.raw(SUMMED.join(', '));
   const isOther = (part: string) => sql`and id is distinct from held.${sql.raw(part)}_id`;
-  const ended = sql.raw(SUMMED.map((column) => `held.ended_${column}`).join(', '));
-  const skipped = sql.raw(
-    SUMMED.slice(2)
-      .map(() => 'null')
-      .join(', '),
-  ); // no call, no tokens
+  const ended = listOf(SUMMED, (column) => `held.ended_${column}`);
+  const skipped = listOf(SUMMED.slice(2), () => 'null'); // no call, no tokens
   return sql`(
-    select ${summed} from attempts
+    select ${listOf(SUMMED)} from attempts
     where job_id = held.job_id ${isAny.ended ? isOther('ended') : sql``} ${isAny.skipped ? isOther('skipped') : sql``}
     ${isAny.ended ? sql`union all select ${ended} where held.ended_id is not null` : sql``}
     ${isAny.skipped ? sql`union all select held.skipped_step, 'skipped', ${skipped} where held.skipped_id is not null` : sql``}
