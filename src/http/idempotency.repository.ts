@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import { MOST_ROWS } from '../retention/remover.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
+import { isThere } from '../storage/is-there.js';
 
 /** The key of a request that may come twice, and a digest of what it asks. */
 export interface IdempotencyKey {
@@ -29,9 +30,9 @@ export interface KeyPlace {
 const KEPT_HOURS = 24;
 /** Whether the key `k` has done its service. */
 const WORN_OUT = sql`(k.created_at < now() - make_interval(hours => ${KEPT_HOURS})
-  and not exists (select 1 from jobs j where j.id = k.resource_id and j.finished_at is null)
-  and not exists (select 1 from batches b where b.id = k.resource_id
-    and b.status in ('validating', 'in_progress', 'finalizing', 'cancelling')))`;
+  and not ${isThere(sql`from jobs j where j.id = k.resource_id and j.finished_at is null`)}
+  and not ${isThere(sql`from batches b where b.id = k.resource_id
+    and b.status in ('validating', 'in_progress', 'finalizing', 'cancelling')`)})`;
 
 /** The SQL of keys. */
 @Injectable()

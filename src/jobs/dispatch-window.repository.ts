@@ -32,8 +32,9 @@ export const MAY_RUN = sql`(batch_id is null or exists (
 
 /** How many jobs of a source and priority are rung and not taken; counts no further than a window. */
 export function rungOf(source: RawBuilder<unknown>, priority: RawBuilder<unknown>): RawBuilder<unknown> {
+  // In the order of the one index in which they stand together, so that none is planned that has others before them.
   return sql`(select count(*) from (select from jobs where ${source} and jobs.priority = ${priority}
-    and jobs.status = 'queued' and jobs.rung_at is not null limit ${windowOf(priority)}) w)`;
+    and jobs.status = 'queued' and jobs.rung_at is not null order by batch_id, rung_at limit ${windowOf(priority)}) w)`;
 }
 
 /** The window of one source and priority: `high` has four times that of `normal`, `low` a quarter. */

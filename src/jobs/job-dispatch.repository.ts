@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
+import { PLANNED_ANEW } from '../storage/clients.js';
 import { DATABASE, type Database } from '../storage/database.js';
 import { isNewEpoch } from '../storage/queue-epochs.js';
 import {
@@ -37,7 +38,7 @@ export class JobDispatchRepository {
   async fill(): Promise<Filling> {
     // Hops from project to project and from priority to priority along the index, however long the backlog is.
     const { rows } = await sql<Rung>`
-      with recursive sources as (
+      with recursive ${sql.raw(PLANNED_ANEW)} sources as (
         (select project_id, priority from jobs where ${BACKLOG} order by project_id, priority limit 1)
         union all
         select next.project_id, next.priority from sources s cross join lateral (

@@ -3,6 +3,7 @@ import type { Bell } from '../queue/queues.js';
 import type { DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
 import type { JobStatus } from '../storage/schema.js';
+import { isThere } from '../storage/is-there.js';
 import { type Columns, LongTexts } from '../storage/table-of.js';
 import { attemptsWith, inOrder, writingOf } from './attempt-notes.repository.js';
 import { type FinishedAttempt, type Lease, milliseconds, totalsOf } from './attempts.repository.js';
@@ -65,7 +66,7 @@ export type AlsoWrite = (
 export type EndedByLease = EndedJob & { readonly token: number };
 
 /** Of a job whose answer no other one shares. */
-export const NOT_SHARED = sql`not exists (select from jobs other where other.same_as = asked.job_id)`;
+export const NOT_SHARED = sql`not ${isShared('asked.job_id')}`;
 
 /**
  * Ends jobs with their last attempts and their responses, and counts those that are lines; as far as the leases hold, and this holds of
@@ -108,7 +109,12 @@ const END_COLUMNS = {
 /** What is told of jobs that have just ended. */
 export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",
   ${milliseconds('now() - created_at')} as "durationMs", batch_id as "batchId",
-  batch_id is not null and exists (select from jobs other where other.same_as = jobs.id) as "isShared",
+  batch_id is not null and ${isShared('jobs.id')} as "isShared",
   batch_id is null and exists (select from webhook_endpoints where webhook_endpoints.project_id = jobs.project_id
     and deleted_at is null) as "isWatched",
   dispatch_no + lease_token as version`;
+
+/** Whether another line has the same answer as the job of this id. */
+function isShared(id: string): RawBuilder<boolean> {
+  return isThere(sql`from jobs other where other.same_as = ${sql.ref(id)}`);
+}

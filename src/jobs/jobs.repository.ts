@@ -3,6 +3,7 @@ import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
+import { isThere } from '../storage/is-there.js';
 import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
 import { ALL_ATTEMPTS, closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
@@ -113,9 +114,9 @@ export class JobsRepository {
           ...requests.columns,
         })}
       ), sources as materialized (
-        select project_id, priority, ${rungOf(source, priority)} as rung, ${windowOf(priority)} as room,
-          ${IS_WAITED_FOR} as is_waited_for
-        from (select distinct project_id, priority from asked) sources
+        select *, case when is_waited_for then 0 else ${rungOf(source, priority)} end as rung, ${windowOf(priority)} as room
+        from (select project_id, priority, ${IS_WAITED_FOR} as is_waited_for
+          from (select distinct project_id, priority from asked) sources offset 0) sources
       ), placed as (
         select asked.*, ${place} as place, room, is_waited_for from asked join sources using (project_id, priority)
       ), accepted as (
@@ -237,8 +238,8 @@ function bodyOf(table: 'job_requests' | 'job_responses') {
 }
 
 /** Whether others of the same project and priority are due and not rung: who comes now does not pass them by. */
-const IS_WAITED_FOR = sql`exists (select from jobs where ${BACKLOG} and project_id = sources.project_id
-  and priority = sources.priority and due_at <= now())`;
+const IS_WAITED_FOR = isThere(sql`from jobs where ${BACKLOG} and project_id = sources.project_id
+  and priority = sources.priority and due_at <= now() order by due_at`);
 
 const NEW_COLUMNS = {
   id: ['uuid', (job) => job.id],

@@ -7,6 +7,12 @@ const MOST_STATEMENTS = 500;
 /** A text that comes again and again is worth preparing. */
 const WORTH_PREPARING = 3;
 
+/**
+ * Stands in a statement that is planned each time it is sent, by how many rows there are now: a plan that was made while there were
+ * few may look at all of them when there are many.
+ */
+export const PLANNED_ANEW = '/* planned anew */';
+
 const seen = new Map<string, { count: number; readonly name: string }>();
 
 /**
@@ -50,6 +56,7 @@ export class PreparedClient extends SturdyClient {
 function nameOf(text: string): string | undefined {
   let entry = seen.get(text);
   if (!entry) {
+    if (text.includes(PLANNED_ANEW)) return undefined;
     if (seen.size >= MOST_STATEMENTS) return undefined;
     entry = { count: 0, name: createHash('sha256').update(text).digest('base64url').slice(0, 22) };
     seen.set(text, entry);
