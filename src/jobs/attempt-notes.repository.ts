@@ -107,7 +107,7 @@ function skippedOf({ finished }: Note): FinishedAttempt | null {
 /** Of an attempt that is over and was called. */
 function finish(ids: readonly string[], held: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
-    update attempts set ${FINISHED}, ended_at = ${endOf('ended')} from ${held}
+    update attempts set ${FINISHED}, ended_at = coalesce(ended_at, ${endOf('ended')}) from ${held}
     where attempts.id = any(${ids}::uuid[]) and attempts.id = held.ended_id and attempts.job_id = held.job_id`;
 }
 

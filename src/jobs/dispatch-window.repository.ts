@@ -8,18 +8,20 @@ import { bellOf, type JobBell, type RungJob } from './job-bell.js';
  */
 const WINDOW = 500;
 const LEAST_WINDOW = 20;
-/** About so many are rung by one statement, so that none takes long. */
+/** About so many are rung by one statement, and no more single jobs, so that none takes long. */
 export const RUNG_AT_ONCE = 100;
 
 /** What one step of filling the window came to. */
 export interface Filling {
   readonly bells: JobBell[];
-  /** Whether a source has its part of the window full: then there may be more to ring as soon as some are taken. */
+  /** Whether a source has more room than this step gave it: the next one may ring more at once. */
+  readonly isCut: boolean;
+  /** Whether a source has its part of the window full, or is filled by somebody else just now: there may be more to ring later. */
   readonly isFull: boolean;
 }
 
-/** A row of what one step rings. */
-export type Rung = RungJob & { readonly isFull: boolean };
+/** A row of what one step comes to: one for each job that it rings, or a single one without a job. */
+export type Rung = (RungJob | { readonly id: null }) & Omit<Filling, 'bells'>;
 
 /** What is told of a job that is rung before its turn, beside its id. */
 export const RUNG_COLUMNS = sql`dispatch_no as "dispatchNo", priority, batch_id as "batchId", 1 as place`;
@@ -47,19 +49,29 @@ function partOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`power(4, 2 - ${priority})`;
 }
 
-/** The room that each source has, of `rung (priority, rung)`, where all of them share a window. */
-export function roomOf(windowOfAll: number): RawBuilder<unknown> {
+/** The room that each of so many sources has, of `rung (priority, rung)`, where all of them share a window. */
+export function roomOf(windowOfAll: number, sources = sql`count(*) over ()`): RawBuilder<unknown> {
   return sql`ceil(${partOf(sql`priority`)} * case when sum(rung) over () >= ${windowOfAll} then ${LEAST_WINDOW}
-    else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / count(*) over ())) end)::int`;
+    else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / greatest(1, ${sources}))) end)::int`;
 }
-
-/** How many of a source `r` one statement rings: its share, as far as it has room. */
-export const QUOTA = sql`least(r.share, greatest(0, r.room - r.rung))`;
 
 /** How many of each source one statement may ring. */
 export const SHARE = sql`greatest(1, ${RUNG_AT_ONCE} / count(*) over ())`;
 
+/** How many of a source `r` one statement rings: its share, as far as it has room. */
+export const QUOTA = sql`least(r.share, greatest(0, r.room - r.rung))`;
+
+/** `"isCut"` and `"isFull"` of a step that rings `picked` of `shares`, whose sources are told by these columns. */
+export function outcomeOf(...source: string[]): RawBuilder<unknown> {
+  const columns = sql.join(source.map((column) => sql.ref(column)));
+  return sql`select coalesce(sum(counted.count) >= ${RUNG_AT_ONCE} or bool_or(counted.count >= share and share < room - rung), false) as "isCut",
+    coalesce(bool_or(counted.count >= room - rung), false) as "isFull"
+    from shares left join (select ${columns}, count(*) as count from picked group by ${columns}) of_each using (${columns})
+      cross join lateral (select coalesce(of_each.count, 0) as count) counted`;
+}
+
 /** What the rows of one step come to. */
 export function fillingOf(rows: readonly Rung[]): Filling {
-  return { bells: rows.map(bellOf), isFull: rows.some((row) => row.isFull) };
+  const bells = rows.flatMap((row) => (row.id === null ? [] : [bellOf(row)]));
+  return { bells, isCut: rows.some((row) => row.isCut), isFull: rows.some((row) => row.isFull) };
 }

@@ -94,16 +94,13 @@ export class Dispatcher implements OnModuleDestroy {
   /** Each step is rung as soon as it is noted; a store that is away is not asked again. */
   private async inSteps(fill: () => Promise<Filling>): Promise<{ count: number; isFull: boolean }> {
     let count = 0;
-    let isFull = false;
-    for (let step = 0; step < MOST_STEPS; step += 1) {
-      const { bells, isFull: isNowFull } = await fill();
-      isFull ||= isNowFull;
-      // Where there are many, a group of them is heard at the cost of one. The last ones are for whoever is free.
-      const rung = await this.rung(bells, bells.length >= RUNG_AT_ONCE / 2 ? LINES_TOGETHER : 1);
+    for (let step = 1; ; step += 1) {
+      const { bells, isCut, isFull } = await fill();
+      // Where there are more, a group is heard at the cost of one. The last ones are for whoever is free.
+      const rung = await this.rung(bells, isCut || isFull ? LINES_TOGETHER : 1);
       count += rung;
-      if (rung < RUNG_AT_ONCE / 2) break;
+      if (!isCut || rung < bells.length || step === MOST_STEPS) return { count, isFull: isFull || isCut };
     }
-    return { count, isFull };
   }
 
   private async rung(bells: readonly JobBell[], linesTogether = 1): Promise<number> {

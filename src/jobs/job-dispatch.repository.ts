@@ -8,7 +8,9 @@ import {
   type Filling,
   fillingOf,
   MAY_RUN,
+  outcomeOf,
   QUOTA,
+  RUNG_AT_ONCE,
   RUNG_COLUMNS,
   type Rung,
   roomOf,
@@ -48,15 +50,22 @@ export class JobDispatchRepository {
       ), rung as materialized (
         select project_id, priority, ${rungOf(sql`jobs.project_id = s.project_id and jobs.batch_id is null`, sql`s.priority`)} as rung
         from sources s
-      ), rooms as (select *, ${roomOf(WINDOW_OF_JOBS)} as room, ${SHARE} as share from rung),
-      picked as (
-        select due.id, r.room, r.rung + row_number() over (partition by r.project_id, r.priority order by due.due_at) as place
-        from rooms r cross join lateral (
+      ), shares as materialized (select *, ${roomOf(WINDOW_OF_JOBS)} as room, ${SHARE} as share from rung),
+      picked as materialized (
+        select due.id, r.project_id, r.priority,
+          r.rung + row_number() over (partition by r.project_id, r.priority order by due.due_at) as place
+        from shares r cross join lateral (
           select id, due_at from jobs
           where ${BACKLOG} and project_id = r.project_id and priority = r.priority and due_at <= now()
           order by due_at limit ${QUOTA} for update skip locked) due
-      )
-      ${RING} null as "batchId", place::int, place >= room as "isFull"`.execute(this.db);
+        -- With more sources than that, those that have the least in the window.
+        order by place limit ${RUNG_AT_ONCE}
+      ), noted as (
+        -- By an array: else the planner, which can't know how few there are, reads the whole table to join it.
+        update jobs set rung_at = now() from picked where jobs.id = any(array(select id from picked)) and jobs.id = picked.id
+        returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority, null::uuid as "batchId", place::int
+      ), outcome as (${outcomeOf('project_id', 'priority')})
+      select noted.*, outcome.* from outcome left join noted on true`.execute(this.db);
     return fillingOf(rows);
   }
 
@@ -114,8 +123,3 @@ export class JobDispatchRepository {
     return rows.map(bellOf);
   }
 }
-
-// By an array: else the planner, which can't know how few there are, reads the whole table to join it.
-const RING = sql`
-  update jobs set rung_at = now() from picked where jobs.id = any(array(select id from picked)) and jobs.id = picked.id
-  returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority,`;

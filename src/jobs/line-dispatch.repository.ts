@@ -1,9 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
+import { isThere } from '../storage/is-there.js';
 import {
   type Filling,
   fillingOf,
+  outcomeOf,
   QUOTA,
   RUNG_COLUMNS,
   roomOf,
@@ -45,25 +47,25 @@ export class LineDispatchRepository {
       ), rung as materialized (
         select *, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`, sql`r.priority`)}
           + (select count(*) from (select from jobs where batch_id = r.batch_id and ${UNTOUCHED} and id <= r.rung_to
-            limit ${windowOf(sql`r.priority`)}) w) as rung
+            limit ${windowOf(sql`r.priority`)}) w) as rung,
+          ${isThere(sql`from jobs where ${DUE} order by due_at`)} or ${isThere(sql`from jobs where ${UNRUNG} order by id`)} as has_more
         from runs r
       ), rooms as materialized (
-        select *, ${roomOf(WINDOW_OF_LINES)} as room, ${SHARE} as share,
-          (select count(*) from (select from jobs where batch_id = rung.batch_id and status = 'queued' and waiting
+        select *, ${roomOf(WINDOW_OF_LINES, sql`count(*) filter (where has_more) over ()`)} as room from rung
+      ), shares as materialized (
+        select *, ${SHARE} as share,
+          (select count(*) from (select from jobs where batch_id = rooms.batch_id and status = 'queued' and waiting
             limit ${MOST_WAITING}) w) as waiting
-        from rung
+        from rooms where has_more
       ), picked as materialized (
-        select due.*, r.batch_id, r.priority, r.room,
+        select due.*, r.batch_id, r.priority,
           r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place
-        from rooms r cross join lateral (
+        from shares r cross join lateral (
           select *, 1 as turn from (select id, dispatch_no from jobs
-            where batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()
-            order by due_at limit ${QUOTA} for update skip locked) waited
+            where ${DUE} order by due_at limit ${QUOTA} for update skip locked) waited
           union all
           select *, 2 as turn from (select id, dispatch_no from jobs
-            where batch_id = r.batch_id and ${UNTOUCHED} and id > coalesce(r.rung_to, ${BEFORE_ALL})
-              and r.waiting < ${MOST_WAITING}
-            order by id limit ${QUOTA}) others
+            where ${UNRUNG} and r.waiting < ${MOST_WAITING} order by id limit ${QUOTA}) others
           order by turn, id limit ${QUOTA}) due
       ), noted as (
         update jobs set rung_at = now() where id = any(array(select id from picked where turn = 1))
@@ -71,9 +73,10 @@ export class LineDispatchRepository {
         update batch_runs set rung_to = last.id, aged_at = coalesce(aged_at, now())
         from (select distinct on (batch_id) batch_id, id from picked where turn = 2 order by batch_id, id desc) last
         where batch_runs.batch_id = last.batch_id
-      )
-      select id, dispatch_no as "dispatchNo", priority, batch_id as "batchId", place::int, place >= room as "isFull"
-      from picked`.execute(this.db);
+      ), outcome as (${outcomeOf('batch_id')}
+      ), others as (select (select count(*) from batch_runs where is_open) > (select count(*) from runs) as are_locked)
+      select id, dispatch_no as "dispatchNo", priority, batch_id as "batchId", place::int, "isCut", "isFull" or are_locked as "isFull"
+      from others cross join outcome left join picked on true`.execute(this.db);
     return fillingOf(rows);
   }
 
@@ -102,7 +105,10 @@ export class LineDispatchRepository {
 /** The lines that are queued in the order of the input, and nothing else was ever done to. */
 const UNTOUCHED = sql`status = 'queued' and batch_id is not null and not waiting and rung_at is null and same_as is null`;
 const BEFORE_ALL = sql`'00000000-0000-0000-0000-000000000000'::uuid`;
-const UNRUNG = sql`rung_to = null, aged_to = null, aged_at = null`;
+/** Lines of the batch `r` whose wait is over, and those whose turn has not come yet. */
+const DUE = sql`batch_id = r.batch_id and status = 'queued' and waiting and rung_at is null and due_at <= now()`;
+const UNRUNG = sql`batch_id = r.batch_id and ${UNTOUCHED} and id > coalesce(r.rung_to, ${BEFORE_ALL})`;
+const NOTHING_RUNG = sql`rung_to = null, aged_to = null, aged_at = null`;
 
 /** Takes back that these lines were rung: each of their batches is rung up to before the first of them. */
 export async function unringLines(db: DatabaseOrTransaction, ids: readonly string[]): Promise<void> {
@@ -121,7 +127,7 @@ export async function unringLines(db: DatabaseOrTransaction, ids: readonly strin
 
 /** From now on nothing of any batch counts as rung in its order. */
 export async function forgetRung(trx: DatabaseOrTransaction): Promise<void> {
-  await sql`update batch_runs set ${UNRUNG} where rung_to is not null`.execute(trx);
+  await sql`update batch_runs set ${NOTHING_RUNG} where rung_to is not null`.execute(trx);
 }
 
 /** Lets a batch's lines be rung from the beginning, under other names: what was rung while it was closed has no message any more. */
@@ -134,5 +140,5 @@ export async function ringAnew(trx: DatabaseOrTransaction, batchId: string): Pro
       select jobs.id from jobs join batch_runs using (batch_id)
       where batch_id = ${batchId} and ${UNTOUCHED} and jobs.id <= rung_to))
     order by id for no key update)`.execute(trx);
-  await sql`update batch_runs set ${UNRUNG} where batch_id = ${batchId}`.execute(trx);
+  await sql`update batch_runs set ${NOTHING_RUNG} where batch_id = ${batchId}`.execute(trx);
 }

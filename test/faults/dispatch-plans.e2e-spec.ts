@@ -1,6 +1,7 @@
 /**
  * What keeping the queue filled costs when very much waits: each step of the dispatcher, the reaper and the claim, explained and
- * timed by PostgreSQL itself over a backlog of 100,000 jobs, or of a million in the long form.
+ * timed by PostgreSQL itself over a backlog of 100,000 jobs, or of a million in the long form; and timed by the plans of a connection
+ * that has made them while nothing waited.
  */
 import { Kysely, PostgresDialect } from 'kysely';
 import { Client, Pool } from 'pg';
@@ -27,7 +28,7 @@ const QUEUED = scaled(100_000, 1_000_000);
 /** Of the database's own time, for one step. */
 const MOST_MS = 10;
 /** The same as the client sees it, with the way there and back and, where it is made each time, the plan. */
-const MOST_MS_TO_CLIENT = 20;
+const MOST_MS_TO_CLIENT = 30;
 const RUNS = 30;
 /** So often that the server keeps its plan. */
 const SENT_OFTEN = 8;
@@ -45,7 +46,7 @@ let client: Client;
 let db: Kysely<Schema>;
 let seen: Statement[] = [];
 /** A connection that has planned each statement once and for all while there was nothing. */
-let early: PreparedClient;
+let early: Client;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -53,7 +54,7 @@ beforeAll(async () => {
   await migrate(first);
   await first.destroy();
   client = new Client({ connectionString: database.url });
-  early = new PreparedClient({ connectionString: database.url });
+  early = new PreparedClient({ connectionString: database.url }) as Client;
   for (const each of [client, early]) {
     await each.connect();
     // As Baton's own connections are set.
@@ -104,7 +105,7 @@ async function explain({ sql, parameters }: Statement): Promise<{ ms: number; pl
   for (let run = 0; run < RUNS && ms >= MOST_MS / 2; run += 1) {
     await client.query('begin');
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(
-      `explain (analyze, buffers, timing off) ${sql}`,
+      `explain (analyze, buffers off, timing off) ${sql}`,
       [...parameters],
     );
     await client.query('rollback');
