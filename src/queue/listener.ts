@@ -7,7 +7,8 @@ import type { MessageData, QueueName } from './queues.js';
 /**
  * How everyone listens. BullMQ's own retries are off (a message is tried once): when and whether something is tried again is
  * decided from Postgres. A message lost to a crash is found stalled by BullMQ or rung again by a sweeper, whichever is first;
- * the claim in Postgres makes the second one harmless.
+ * the claim in Postgres makes the second one harmless. Nor is a message thrown away because it was in the hands of two processes that
+ * crashed: what it stands for may have had no part in that, and how often a job was running when its process crashed is counted there.
  */
 const WORKER_OPTIONS = {
   autorun: false,
@@ -15,7 +16,7 @@ const WORKER_OPTIONS = {
   removeOnFail: { count: 0 },
   lockDuration: 8_000,
   stalledInterval: 3_000,
-  maxStalledCount: 1,
+  maxStalledCount: 100,
 } satisfies Partial<WorkerOptions>;
 
 const CLOSE_TIMEOUT_MS = 1_000;
