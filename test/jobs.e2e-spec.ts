@@ -32,11 +32,17 @@ afterAll(async () => {
 
 /** Changes the job's own row, as something outside this process would have. */
 async function onRow(jobId: string, change: string): Promise<void> {
+  await write(`update jobs set ${change} where id = $1 and status = 'in_progress'`, jobId);
+}
+
+async function onOpenAttempt(jobId: string, change: string): Promise<void> {
+  await write(`update attempts set ${change} where job_id = $1 and outcome is null`, jobId);
+}
+
+async function write(statement: string, jobId: string): Promise<void> {
   const client = new Client({ connectionString: baton.database.url });
   await client.connect();
-  await client.query(`update jobs set ${change} where id = $1 and status = 'in_progress'`, [
-    toUuid('job', jobId),
-  ]);
+  await client.query(statement, [toUuid('job', jobId)]);
   await client.end();
 }
 
@@ -50,6 +56,8 @@ async function overtaken(): Promise<string> {
     const { id } = await baton.submit({ model: 'a/late' });
     await baton.until(id, (job) => job.attempts.length === 1);
     await onRow(id, 'lease_token = lease_token + 1');
+    // As whoever takes a job back leaves the attempt that it finds open.
+    await onOpenAttempt(id, "outcome = 'interrupted', ended_at = started_at");
     const isLate = (job: JobReply) => job.attempts[0]?.outcome === 'superseded';
     if (await baton.until(id, isLate, 2000).catch(() => null)) return id;
     await baton.request('POST', `/v1/jobs/${id}/cancel`);
@@ -270,6 +278,8 @@ describe('a job', () => {
     expect(job).toMatchObject({ status: 'completed', attempt_count: 2, usage: { output_tokens: 10 } });
     expect(job.attempts).toMatchObject([{ outcome: 'superseded' }, { outcome: 'succeeded' }]);
     expect(JSON.stringify(job.response?.body)).toContain('in time');
+    // It lasted until its answer came, not until it was taken for interrupted.
+    expect(job.attempts[0]?.duration_ms).toBeGreaterThanOrEqual(290);
   });
 
   it('that has ended cannot be cancelled', async () => {

@@ -49,14 +49,15 @@ function partOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`power(4, 2 - ${priority})`;
 }
 
-/** The room that each of so many sources has, of `rung (priority, rung)`, where all of them share a window. */
-export function roomOf(windowOfAll: number, sources = sql`count(*) over ()`): RawBuilder<unknown> {
+/** The room that each source has, of `rung (priority, rung, has_more)`, where all of them share a window. */
+export function roomOf(windowOfAll: number): RawBuilder<unknown> {
+  const sources = sql`count(*) filter (where has_more) over ()`;
   return sql`ceil(${partOf(sql`priority`)} * case when sum(rung) over () >= ${windowOfAll} then ${LEAST_WINDOW}
     else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / greatest(1, ${sources}))) end)::int`;
 }
 
-/** How many of each source one statement may ring. */
-export const SHARE = sql`greatest(1, ${RUNG_AT_ONCE} / count(*) over ())`;
+/** How many of each source one statement may ring: those whose part is full leave theirs to the others. */
+export const SHARE = sql`greatest(1, ${RUNG_AT_ONCE} / greatest(1, count(*) filter (where room > rung) over ()))`;
 
 /** How many of a source `r` one statement rings: its share, as far as it has room. */
 export const QUOTA = sql`least(r.share, greatest(0, r.room - r.rung))`;

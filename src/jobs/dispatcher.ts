@@ -6,9 +6,9 @@ import { groupsOf, type JobBell } from './job-bell.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { LineDispatchRepository } from './line-dispatch.repository.js';
 
-/** Most steps of one filling: enough for any window. */
+/** Most steps of one filling; the next one goes on. */
 const MOST_STEPS = 100;
-/** So many lines of batches share a message while there are many. */
+/** So many lines of a batch share a message while there are more: a group is heard at the cost of one. The last are for whoever is free. */
 const LINES_TOGETHER = 10;
 /** Fillings that are asked for because jobs were taken come no closer to each other than this. */
 const PAUSE_MS = 100;
@@ -59,14 +59,14 @@ export class Dispatcher implements OnModuleDestroy {
     if (this.isFull) this.soon();
   }
 
-  /** Rings these bells, each by itself; those that could not be rung are rung by the next filling. */
-  async ring(bells: readonly JobBell[], linesTogether = 1): Promise<boolean> {
+  /** Rings these bells; those that could not be rung are rung by the next filling. */
+  async ring(bells: readonly JobBell[]): Promise<boolean> {
     let areRung = true;
     for (const name of ['run-job', 'run-line'] as const) {
       const mine = bells.filter((bell) => bell.queue === name);
       if (mine.length === 0) continue;
-      const together = name === 'run-line' && !this.isTroubled ? linesTogether : 1;
-      this.isTroubled = !(await this.queue.ringGroups(name, groupsOf(mine, together)));
+      const groups = groupsOf(mine, this.isTroubled ? 1 : LINES_TOGETHER);
+      this.isTroubled = !(await this.queue.ringGroups(name, groups));
       if (!this.isTroubled) continue;
       areRung = false;
       await this.dispatch.unring(mine.map((bell) => bell.id));
@@ -96,15 +96,14 @@ export class Dispatcher implements OnModuleDestroy {
     let count = 0;
     for (let step = 1; ; step += 1) {
       const { bells, isCut, isFull } = await fill();
-      // Where there are more, a group is heard at the cost of one. The last ones are for whoever is free.
-      const rung = await this.rung(bells, isCut || isFull ? LINES_TOGETHER : 1);
+      const rung = await this.rung(bells);
       count += rung;
       if (!isCut || rung < bells.length || step === MOST_STEPS) return { count, isFull: isFull || isCut };
     }
   }
 
-  private async rung(bells: readonly JobBell[], linesTogether = 1): Promise<number> {
-    if (!(await this.ring(bells, linesTogether))) return 0;
+  private async rung(bells: readonly JobBell[]): Promise<number> {
+    if (!(await this.ring(bells))) return 0;
     this.metrics.sweeperRung.inc(bells.length);
     return bells.length;
   }

@@ -26,11 +26,13 @@ it('lines are heard in a queue of their own', () => {
   expect([rung(1, 1).queue, rung(1, 1, 'b').queue]).toEqual(['run-job', 'run-line']);
 });
 
-it('bells of one batch are rung in groups, in the order of their ranks, and never with those of another', () => {
-  const line = (batchId: string, place: number) =>
-    bellOf({ id: `${batchId}${place}`, dispatchNo: 1, priority: 2, batchId, place });
+it('bells of many of a batch are rung in groups, in the order of their ranks, and never with those of another', () => {
+  const line = (batchId: string, place: number, isOfMany = true) =>
+    bellOf({ id: `${batchId}${place}`, dispatchNo: 1, priority: 2, batchId, place, isOfMany });
   const bells = [line('b', 2), line('a', 3), line('a', 1), line('b', 1), line('a', 2)];
   const ids = groupsOf(bells, 2).map((group) => group.map(({ id }) => id));
   expect(ids).toEqual([['a1', 'a2'], ['b1', 'b2'], ['a3']]);
   expect(groupsOf(bells, 1).map(([bell]) => bell?.id)).toEqual(['a1', 'b1', 'b2', 'a2', 'a3']);
+  const few = [line('c', 1, false), line('c', 2, false)];
+  expect(groupsOf(few, 2).map((group) => group.map(({ id }) => id))).toEqual([['c1'], ['c2']]);
 });

@@ -5,6 +5,8 @@ export interface JobBell extends Bell {
   readonly queue: 'run-job' | 'run-line';
   /** Whose it is: a batch's uuid for a line; null for a job that was submitted by itself. */
   readonly source: string | null;
+  /** Whether it may share a message with others of its source. */
+  readonly isOfMany: boolean;
 }
 
 /** The row of a job that is to be rung. */
@@ -17,6 +19,8 @@ export interface RungJob {
   readonly batchId: string | null;
   /** Its place, from 1, among the jobs of the same source (a project's own, or a batch's) and priority that are rung and not taken. */
   readonly place: number;
+  /** Whether it is a line of which so many are rung at once that there may be more. Where that is not said it is not. */
+  readonly isOfMany?: boolean;
 }
 
 /**
@@ -24,25 +28,29 @@ export interface RungJob {
  * source that had nothing there is heard next. A place of `normal` counts as four of `high`, and one of `low` as sixteen; as the
  * windows are in the same proportion, each priority is heard by its share even while another one has more than can be done.
  */
-export function bellOf({ id, dispatchNo, priority, batchId, place }: RungJob): JobBell {
+export function bellOf({ id, dispatchNo, priority, batchId, place, isOfMany = false }: RungJob): JobBell {
   return {
     id,
     dispatchNo,
     rank: place * 4 ** (priority - 1),
     queue: batchId === null ? 'run-job' : 'run-line',
     source: batchId,
+    isOfMany,
   };
 }
 
-/** Bells of the same source by so many, in the order of their ranks: each group is heard when its first would be. */
+/**
+ * Bells of many of the same source by so many, the others each by itself, in the order of their ranks: a group is heard when its first
+ * would be.
+ */
 export function groupsOf(bells: readonly JobBell[], most: number): JobBell[][] {
   const open = new Map<string | null, JobBell[]>();
   const groups: JobBell[][] = [];
   for (const bell of [...bells].sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))) {
-    let group = open.get(bell.source);
+    let group = bell.isOfMany ? open.get(bell.source) : undefined;
     if (!group || group.length >= most) {
-      open.set(bell.source, (group = []));
-      groups.push(group);
+      groups.push((group = []));
+      if (bell.isOfMany) open.set(bell.source, group);
     }
     group.push(bell);
   }

@@ -41,16 +41,18 @@ export class JobDispatchRepository {
     // Hops from project to project and from priority to priority along the index, however long the backlog is.
     const { rows } = await sql<Rung>`
       with recursive ${sql.raw(PLANNED_ANEW)} sources as (
-        (select project_id, priority from jobs where ${BACKLOG} order by project_id, priority limit 1)
+        (select project_id, priority, due_at from jobs where ${BACKLOG} order by project_id, priority, due_at limit 1)
         union all
-        select next.project_id, next.priority from sources s cross join lateral (
-          select project_id, priority from jobs
+        select next.* from sources s cross join lateral (
+          select project_id, priority, due_at from jobs
           where ${BACKLOG} and (project_id, priority) > (s.project_id, s.priority)
-          order by project_id, priority limit 1) next
+          order by project_id, priority, due_at limit 1) next
       ), rung as materialized (
-        select project_id, priority, ${rungOf(sql`jobs.project_id = s.project_id and jobs.batch_id is null`, sql`s.priority`)} as rung
+        select project_id, priority, due_at <= now() as has_more,
+          ${rungOf(sql`jobs.project_id = s.project_id and jobs.batch_id is null`, sql`s.priority`)} as rung
         from sources s
-      ), shares as materialized (select *, ${roomOf(WINDOW_OF_JOBS)} as room, ${SHARE} as share from rung),
+      ), rooms as (select *, ${roomOf(WINDOW_OF_JOBS)} as room from rung),
+      shares as materialized (select *, ${SHARE} as share from rooms where has_more),
       picked as materialized (
         select due.id, r.project_id, r.priority,
           r.rung + row_number() over (partition by r.project_id, r.priority order by due.due_at) as place

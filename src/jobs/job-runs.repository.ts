@@ -167,7 +167,7 @@ export class JobRunsRepository {
         select ${COUNTED_COLUMNS}, forgotten_at is not null as "isForgotten" from jobs
         where id = ${jobId} for no key update`.execute(trx);
       const [before] = rows;
-      await sql`update attempts set outcome = null
+      await sql`update attempts set outcome = null, ended_at = null
         where id = ${finished.id} and outcome in ('interrupted', 'cancelled')`.execute(trx);
       // What a provider said of a job whose bodies are forgotten is not written down any more.
       const told = before?.isForgotten === true ? { message: null, errorBody: null } : {};

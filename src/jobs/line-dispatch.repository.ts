@@ -44,28 +44,28 @@ export class LineDispatchRepository {
     const { rows } = await sql<Rung>`
       with runs as materialized (
         select batch_id, project_id, priority, rung_to from batch_runs where is_open for no key update skip locked
-      ), rung as materialized (
+      ), counted as materialized (
         select *, ${rungOf(sql`jobs.project_id = r.project_id and jobs.batch_id = r.batch_id`, sql`r.priority`)}
           + (select count(*) from (select from jobs where batch_id = r.batch_id and ${UNTOUCHED} and id <= r.rung_to
             limit ${windowOf(sql`r.priority`)}) w) as rung,
-          ${isThere(sql`from jobs where ${DUE} order by due_at`)} or ${isThere(sql`from jobs where ${UNRUNG} order by id`)} as has_more
+          (select count(*) from (select from jobs where batch_id = r.batch_id and status = 'queued' and waiting
+            limit ${MOST_WAITING}) w) >= ${MOST_WAITING} as is_crowded
         from runs r
-      ), rooms as materialized (
-        select *, ${roomOf(WINDOW_OF_LINES, sql`count(*) filter (where has_more) over ()`)} as room from rung
-      ), shares as materialized (
-        select *, ${SHARE} as share,
-          (select count(*) from (select from jobs where batch_id = rooms.batch_id and status = 'queued' and waiting
-            limit ${MOST_WAITING}) w) as waiting
-        from rooms where has_more
+      ), rung as materialized (
+        select *, ${isThere(sql`from jobs where ${DUE} order by due_at`)}
+          or not is_crowded and ${isThere(sql`from jobs where ${UNRUNG} order by id`)} as has_more
+        from counted r
+      ), rooms as (select *, ${roomOf(WINDOW_OF_LINES)} as room from rung),
+      shares as materialized (select *, ${SHARE} as share from rooms where has_more
       ), picked as materialized (
-        select due.*, r.batch_id, r.priority,
+        select due.*, r.batch_id, r.priority, count(*) over (partition by r.batch_id) >= ${QUOTA} as is_of_many,
           r.rung + row_number() over (partition by r.batch_id order by due.turn, due.id) as place
         from shares r cross join lateral (
           select *, 1 as turn from (select id, dispatch_no from jobs
             where ${DUE} order by due_at limit ${QUOTA} for update skip locked) waited
           union all
           select *, 2 as turn from (select id, dispatch_no from jobs
-            where ${UNRUNG} and r.waiting < ${MOST_WAITING} order by id limit ${QUOTA}) others
+            where ${UNRUNG} and not r.is_crowded order by id limit ${QUOTA}) others
           order by turn, id limit ${QUOTA}) due
       ), noted as (
         update jobs set rung_at = now() where id = any(array(select id from picked where turn = 1))
@@ -75,7 +75,7 @@ export class LineDispatchRepository {
         where batch_runs.batch_id = last.batch_id
       ), outcome as (${outcomeOf('batch_id')}
       ), others as (select (select count(*) from batch_runs where is_open) > (select count(*) from runs) as are_locked)
-      select id, dispatch_no as "dispatchNo", priority, batch_id as "batchId", place::int, "isCut", "isFull" or are_locked as "isFull"
+      select id, dispatch_no as "dispatchNo", priority, batch_id as "batchId", place::int, is_of_many as "isOfMany", "isCut", "isFull" or are_locked as "isFull"
       from others cross join outcome left join picked on true`.execute(this.db);
     return fillingOf(rows);
   }

@@ -164,6 +164,9 @@ async function stepsOn(some: Some): Promise<{ name: string; statement: Statement
     'take back what dead workers held': () => sweeps.reap(100, nobody),
     'claim a job': takenBack((trx) => new JobRunsRepository(trx).claim([some.id], 'a worker', 'together')),
     'accept a job': takenBack((trx) => new JobsRepository(trx).accept([newJob])),
+    'accept a job of who has none waiting': takenBack((trx) =>
+      new JobsRepository(trx).accept([{ ...newJob, projectId: newUuid() }]),
+    ),
     'close a batch': takenBack((trx) => new BatchLinesRepository(trx).close(trx, some.batch_id)),
   };
   const steps: { name: string; statement: Statement }[] = [];
