@@ -74,13 +74,13 @@ async function measure(part: PartName, arena: Arena, options: Options, outer: Cl
       return figures;
     }
     case 'workers':
-      return measureWorkers(arena, lines / 4, Math.min(3, options.rounds), outer);
+      return measureWorkers(arena, Math.ceil(lines / 8), options.rounds, outer);
     case 'latencies':
       return measureLatencies(arena, Math.ceil(lines / 100), outer);
     case 'flood':
-      return measureFlood(arena, lines, outer);
+      return measureFlood(arena, Math.ceil(lines / 2), outer);
     case 'history':
-      return measureHistory(arena, Math.ceil(lines / 5), outer);
+      return measureHistory(arena, Math.ceil(lines / 8), outer);
   }
 }
 

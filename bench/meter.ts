@@ -27,11 +27,11 @@ export function startMeter(stores: PrivateStores, pids: readonly number[]): (job
 }
 
 const LOOK_MS = 250;
-const MOST_LOOKS = 20;
+const MOST_LOOKS = 12;
 /** Of one core. */
 const IDLE_SHARE = 0.15;
 
-/** Waits until the stores have next to nothing to do any more, five seconds at most. */
+/** Waits until the stores have next to nothing to do any more, three seconds at most. */
 export async function settled(stores: PrivateStores): Promise<void> {
   for (let look = 0; look < MOST_LOOKS; look += 1) {
     const before = stores.cpuMicros() ?? 0;

@@ -31,7 +31,9 @@ type Name = `${'' | 'flaky_'}${'bare' | 'batch' | 'singles' | 'gateway'}` | 'apa
 export async function race(arena: Arena, options: RaceOptions, cleanUp: CleanUp): Promise<Figures> {
   const { entries, batch } = await enter(arena, options.lines, cleanUp);
   // The first round, in which code is compiled and connections are opened, does not count.
-  for (const { contender, work } of Object.values(entries)) await contender.round(work);
+  for (const { contender, work } of Object.values(entries)) {
+    await contender.round({ ...work, jobs: Math.min(work.jobs, Math.ceil(options.lines / 4)) });
+  }
   // It takes longest to come to its speed.
   await entries.gateway.contender.round({ ...entries.gateway.work, jobs: 2 * entries.gateway.work.jobs });
   batch.wholePerSecond.length = 0;
@@ -69,14 +71,14 @@ async function enter(
   const entries = {
     bare: entry(bare, lines / 4),
     gateway: entry(gateway, lines / 16),
-    singles: entry(singles, lines / 12),
+    singles: entry(singles, lines / 16),
     batch: entry(batch, lines),
     flaky_bare: entry(bare, lines / 4, true),
     flaky_gateway: entry(gateway, lines / 16, true),
-    flaky_singles: entry(singles, lines / 12, true),
-    flaky_batch: entry(new BatonBatch(arena, together, user), lines / 4, true),
-    apart_singles: entry(new BatonSingles(arena, apart), lines / 12),
-    apart_batch: entry(new BatonBatch(arena, apart, user), lines / 4),
+    flaky_singles: entry(singles, lines / 16, true),
+    flaky_batch: entry(new BatonBatch(arena, together, user), lines / 5, true),
+    apart_singles: entry(new BatonSingles(arena, apart), lines / 16),
+    apart_batch: entry(new BatonBatch(arena, apart, user), lines / 5),
   };
   return { entries, batch };
 }

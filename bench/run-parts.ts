@@ -30,8 +30,10 @@ export async function measureParts<Part extends string, Name extends string>(
   const machine = machineNow();
   const figures: Partial<Record<Name, number | null>> = {};
   for (const part of options.parts) {
+    const startedMs = performance.now();
     const found = rounded(meanings, await measure(part));
     console.error(tableOf(meanings, found));
+    console.error(`${part}: ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`);
     Object.assign(figures, found);
   }
   const result = { ...figures, node: process.version, cpus: cpus().length, ...asked };
