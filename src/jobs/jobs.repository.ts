@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely';
+import { type RawBuilder, type Selectable, type ShallowDehydrateObject, sql, type SqlBool } from 'kysely';
+import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { AttemptsTable, JobStatus } from '../storage/schema.js';
@@ -51,6 +52,12 @@ export type WholeJobRow = JobRow & {
   readonly responseSha256: string | null;
 };
 export type AttemptRow = Selectable<AttemptsTable>;
+
+/** A job with all that is known of it; its attempts are in the order in which they were made. */
+export interface WholeJob {
+  readonly row: WholeJobRow;
+  readonly attempts: readonly AttemptRow[];
+}
 
 /** What a list of jobs is narrowed by; all given ones must hold. Times are Unix seconds. */
 export interface JobFilters {
@@ -144,8 +151,9 @@ export class JobsRepository {
     });
   }
 
-  async find(projectId: string, jobId: string): Promise<WholeJobRow | undefined> {
-    return this.rows(projectId)
+  /** The job and its attempts as they were at one moment. */
+  async find(projectId: string, jobId: string): Promise<WholeJob | undefined> {
+    const found = await this.rows(projectId)
       .where('jobs.id', '=', jobId)
       .innerJoin('job_requests', 'job_requests.job_id', 'jobs.id')
       .leftJoin('job_responses', (join) =>
@@ -158,7 +166,18 @@ export class JobsRepository {
         sql<string | null>`encode(job_requests.sha256, 'hex')`.as('requestSha256'),
         sql<string | null>`encode(job_responses.sha256, 'hex')`.as('responseSha256'),
       ])
+      .select(({ selectFrom }) =>
+        jsonArrayFrom(
+          selectFrom('attempts')
+            .selectAll('attempts')
+            .whereRef('attempts.job_id', '=', 'jobs.id')
+            .orderBy('index'),
+        ).as('attempts'),
+      )
       .executeTakeFirst();
+    if (!found) return undefined;
+    const { attempts, ...row } = found;
+    return { row, attempts: attempts.map(fromJson) };
   }
 
   async list(projectId: string, filters: JobFilters, page: Page) {
@@ -166,17 +185,6 @@ export class JobsRepository {
     if (page.after !== null) query = query.where('jobs.id', page.order === 'asc' ? '>' : '<', page.after);
     for (const condition of conditionsOf(filters)) query = query.where(condition);
     return query.execute();
-  }
-
-  /** The attempts of one job, in the order in which they were made. */
-  async attempts(projectId: string, jobId: string): Promise<AttemptRow[]> {
-    return this.db
-      .selectFrom('attempts')
-      .selectAll()
-      .where('job_id', '=', jobId)
-      .where('project_id', '=', projectId)
-      .orderBy('index')
-      .execute();
   }
 
   /** Which of these jobs have ended. */
@@ -229,6 +237,16 @@ export class JobsRepository {
         )
     );
   }
+}
+
+/** An attempt that came as JSON, which has no dates. */
+function fromJson(attempt: ShallowDehydrateObject<AttemptRow>): AttemptRow {
+  const { started_at, ended_at } = attempt;
+  return {
+    ...attempt,
+    started_at: new Date(started_at),
+    ended_at: ended_at === null ? null : new Date(ended_at),
+  };
 }
 
 /** The text of a body; null once it is forgotten. */

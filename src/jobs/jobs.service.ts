@@ -21,11 +21,11 @@ import { JobWaiter } from './job-waiter.js';
 import { JobRetentionRepository } from './job-retention.repository.js';
 import {
   type AcceptedJob,
-  type AttemptRow,
   type JobFilters,
   type JobRow,
   JobsRepository,
   type NewJob,
+  type WholeJob,
   type WholeJobRow,
 } from './jobs.repository.js';
 
@@ -35,12 +35,6 @@ export interface Submitted {
   readonly row: WholeJobRow;
   /** True if an earlier request with the same idempotency key made the job. */
   readonly isReplay: boolean;
-}
-
-/** A job with all that is known of it. */
-export interface WholeJob {
-  readonly row: WholeJobRow;
-  readonly attempts: readonly AttemptRow[];
 }
 
 const DEFAULT_EXPIRES_IN_SECONDS = 86_400;
@@ -94,9 +88,9 @@ export class JobsService {
 
   /** Throws `not_found` for an unknown job, and for another project's. */
   async get(projectId: string, jobId: string): Promise<WholeJob> {
-    const row = await this.jobs.find(projectId, jobId);
-    if (!row) throw notFound(toPublicId('job', jobId));
-    return { row, attempts: await this.jobs.attempts(projectId, jobId) };
+    const job = await this.jobs.find(projectId, jobId);
+    if (!job) throw notFound(toPublicId('job', jobId));
+    return job;
   }
 
   /** One page, and whether there are more. */
