@@ -122,7 +122,7 @@ export class CircuitBoard {
 
   /** The circuit as it stands now, also where nothing was ever heard of it. */
   view(id: CircuitId): CircuitView {
-    const entry = this.entries.peek(nameOf(id));
+    const entry = this.entries.peek(keyOf(id));
     return entry ? this.viewOf(entry) : viewOf(id, NEW_CIRCUIT, null, this.nowMs());
   }
 
@@ -135,7 +135,7 @@ export class CircuitBoard {
 
   /** How many more calls it lets through at once: none while it is open, one for the probe; Infinity for any number. */
   room(id: CircuitId): number {
-    const entry = this.entries.peek(nameOf(id));
+    const entry = this.entries.peek(keyOf(id));
     if (!entry) return Infinity;
     const { cap, phase } = entry.circuit;
     switch (stateAt(phase, this.nowMs())) {
@@ -205,7 +205,8 @@ export class CircuitBoard {
   /** The news did not arrive. The phases are told again; tallies might be counted twice, and are not. */
   keepNews(news: readonly CircuitNews[]): void {
     for (const { name } of news) {
-      const entry = this.entries.peek(name);
+      const id = idOf(name);
+      const entry = id && this.entries.peek(keyOf(id));
       if (entry) entry.isUntold = true;
     }
   }
@@ -232,7 +233,8 @@ export class CircuitBoard {
 
   private change(entry: Entry, circuit: Circuit): void {
     const before = entry.circuit;
-    const isSame = stampOf(before.phase) === stampOf(circuit.phase);
+    // Mostly the very same, told without a word.
+    const isSame = before.phase === circuit.phase || stampOf(before.phase) === stampOf(circuit.phase);
     const shown = isSame ? null : this.viewOf(entry);
     entry.circuit = circuit;
     if (shown === null) return;
@@ -249,10 +251,9 @@ export class CircuitBoard {
   }
 
   private entry(id: CircuitId): Entry {
-    const name = nameOf(id);
-    return this.entries.use(name, () => ({
+    return this.entries.use(keyOf(id), () => ({
       id,
-      name,
+      name: nameOf(id),
       rules: id.model === null ? KEY_RULES : MODEL_RULES,
       circuit: NEW_CIRCUIT,
       lastFailure: null,
@@ -289,6 +290,12 @@ function viewOf(
 /** A circuit's name in the shared store. */
 function nameOf({ provider, keyId, model }: CircuitId): string {
   return JSON.stringify([provider, keyId, model]);
+}
+
+/** As its name, for this process alone: it is asked for many times a call. Only a model's name, a caller's words, may have line ends. */
+function keyOf({ provider, keyId, model }: CircuitId): string {
+  const ofKey = `${provider}\n${keyId ?? ''}`;
+  return model === null ? ofKey : `${ofKey}\n${model}`;
 }
 
 function idOf(name: string): CircuitId | null {

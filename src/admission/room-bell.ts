@@ -92,7 +92,8 @@ export class RoomBell {
     for (const { parked, room } of asked) {
       const most = Math.min(left, room, MOST_AT_ONCE);
       if (most < 1) continue;
-      const came = await this.callAt(parked, most, at);
+      // Nobody waits as a rule, and that is no reason to wait.
+      const came = parked.count === 0 ? 0 : await this.callAt(parked, most, at);
       parked.leftOverAt = came < most ? at : 0;
       left -= came;
     }

@@ -61,7 +61,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   private controller: Dispatcher.DispatchController | null = null;
   private timer: NodeJS.Timeout | undefined;
   private status = 0;
-  private headers: Record<string, string> = {};
+  private readonly headers: Record<string, string> = {};
   private chunks: Buffer[] = [];
   private size = 0;
 
@@ -104,7 +104,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (status < 200) return; // Interim: the reply proper follows.
     this.stage = 'answering';
     this.status = status;
-    this.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+    for (const [name, value] of Object.entries(headers)) this.headers[name] = String(value);
     const announced = Number(this.headers['content-length']);
     if (this.request.whenTooLarge === 'fail' && announced > this.request.maxResponseBytes)
       this.failTooLarge();

@@ -11,6 +11,9 @@ const LEAST_WINDOW = 20;
 /** About so many are rung by one statement, and no more single jobs, so that none takes long. */
 export const RUNG_AT_ONCE = 100;
 
+/** So many single jobs of one project and priority have messages of their own, for whoever is free; while more wait nobody is. */
+export const ALONE = 100;
+
 /** What one step of filling the window came to. */
 export interface Filling {
   readonly bells: JobBell[];
@@ -23,8 +26,13 @@ export interface Filling {
 /** A row of what one step comes to: one for each job that it rings, or a single one without a job. */
 export type Rung = (RungJob | { readonly id: null }) & Omit<Filling, 'bells'>;
 
-/** What is told of a job that is rung before its turn, beside its id. */
-export const RUNG_COLUMNS = sql`dispatch_no as "dispatchNo", priority, batch_id as "batchId", 1 as place`;
+const RUNG_COLUMNS = sql`id, dispatch_no as "dispatchNo", priority, batch_id as "batchId"`;
+
+/** What is told of a job that is rung before its turn. */
+export const RUNG_FIRST = sql`${RUNG_COLUMNS}, 1 as place`;
+
+/** What is told of jobs, of their rows, that were not heard: they are the oldest of their sources. */
+export const RUNG_AGAIN = sql`${RUNG_COLUMNS}, row_number() over (partition by project_id, batch_id, priority order by id)::int as place`;
 
 export const BACKLOG = sql`status = 'queued' and rung_at is null and batch_id is null`;
 

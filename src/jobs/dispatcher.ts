@@ -2,14 +2,12 @@ import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueueService } from '../queue/queue.service.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { type Filling, RUNG_AT_ONCE } from './dispatch-window.repository.js';
-import { groupsOf, type JobBell } from './job-bell.js';
+import { groupsOf, type JobBell, MOST_TOGETHER } from './job-bell.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { LineDispatchRepository } from './line-dispatch.repository.js';
 
 /** Most steps of one filling; the next one goes on. */
 const MOST_STEPS = 100;
-/** So many lines of a batch share a message while there are more: a group is heard at the cost of one. The last are for whoever is free. */
-const LINES_TOGETHER = 10;
 /** Fillings that are asked for because jobs were taken come no closer to each other than this. */
 const PAUSE_MS = 100;
 
@@ -65,7 +63,7 @@ export class Dispatcher implements OnModuleDestroy {
     for (const name of ['run-job', 'run-line'] as const) {
       const mine = bells.filter((bell) => bell.queue === name);
       if (mine.length === 0) continue;
-      const groups = groupsOf(mine, this.isTroubled ? 1 : LINES_TOGETHER);
+      const groups = groupsOf(mine, this.isTroubled ? 1 : MOST_TOGETHER[name]);
       this.isTroubled = !(await this.queue.ringGroups(name, groups));
       if (!this.isTroubled) continue;
       areRung = false;

@@ -36,3 +36,22 @@ it('bells of many of a batch are rung in groups, in the order of their ranks, an
   const few = [line('c', 1, false), line('c', 2, false)];
   expect(groupsOf(few, 2).map((group) => group.map(({ id }) => id))).toEqual([['c1'], ['c2']]);
 });
+
+it('single jobs of many share a message with those of the next ranks, whosever they are; the first ones are heard by themselves', () => {
+  const job = (id: string, priority: number, place: number) =>
+    bellOf({ id, dispatchNo: 1, priority, batchId: null, place, isOfMany: place > 2 });
+  const bells = [1, 2, 3, 4, 5, 6].flatMap((place) => [
+    job(`a${place}`, 2, place),
+    job(`b${place}`, 2, place),
+  ]);
+  const ids = groupsOf([...bells, job('c1', 2, 1)], 4).map((group) => group.map(({ id }) => id));
+  expect(ids).toEqual([
+    ['a1'],
+    ['b1'],
+    ['c1'],
+    ['a2'],
+    ['b2'],
+    ['a3', 'b3', 'a4', 'b4'],
+    ['a5', 'b5', 'a6', 'b6'],
+  ]);
+});

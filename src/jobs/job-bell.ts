@@ -5,7 +5,7 @@ export interface JobBell extends Bell {
   readonly queue: 'run-job' | 'run-line';
   /** Whose it is: a batch's uuid for a line; null for a job that was submitted by itself. */
   readonly source: string | null;
-  /** Whether it may share a message with others of its source. */
+  /** Whether it may share a message: a line with others of its batch, a single job with those whose ranks are next to its own. */
   readonly isOfMany: boolean;
 }
 
@@ -19,9 +19,12 @@ export interface RungJob {
   readonly batchId: string | null;
   /** Its place, from 1, among the jobs of the same source (a project's own, or a batch's) and priority that are rung and not taken. */
   readonly place: number;
-  /** Whether it is a line of which so many are rung at once that there may be more. Where that is not said it is not. */
+  /** Whether so many of its source are rung that it need not be heard by itself. Where that is not said it must be. */
   readonly isOfMany?: boolean;
 }
+
+/** How many may share a message, which is heard at the cost of one. Of single jobs fewer: who takes some has them all before the next one. */
+export const MOST_TOGETHER: Readonly<Record<JobBell['queue'], number>> = { 'run-job': 4, 'run-line': 10 };
 
 /**
  * Ranks by place: who has little in the window goes before who has much, so that the workers turn to all sources alike, and a
@@ -40,8 +43,8 @@ export function bellOf({ id, dispatchNo, priority, batchId, place, isOfMany = fa
 }
 
 /**
- * Bells of many of the same source by so many, the others each by itself, in the order of their ranks: a group is heard when its first
- * would be.
+ * Bells of many of the same batch, or of none, by so many, the others each by itself, in the order of their ranks: a group is heard when
+ * its first would be.
  */
 export function groupsOf(bells: readonly JobBell[], most: number): JobBell[][] {
   const open = new Map<string | null, JobBell[]>();

@@ -4,6 +4,7 @@ import { PLANNED_ANEW } from '../storage/clients.js';
 import { DATABASE, type Database } from '../storage/database.js';
 import { isNewEpoch } from '../storage/queue-epochs.js';
 import {
+  ALONE,
   BACKLOG,
   type Filling,
   fillingOf,
@@ -11,7 +12,8 @@ import {
   outcomeOf,
   QUOTA,
   RUNG_AT_ONCE,
-  RUNG_COLUMNS,
+  RUNG_AGAIN,
+  RUNG_FIRST,
   type Rung,
   roomOf,
   rungOf,
@@ -65,7 +67,8 @@ export class JobDispatchRepository {
       ), noted as (
         -- By an array: else the planner, which can't know how few there are, reads the whole table to join it.
         update jobs set rung_at = now() from picked where jobs.id = any(array(select id from picked)) and jobs.id = picked.id
-        returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority, null::uuid as "batchId", place::int
+        returning jobs.id, jobs.dispatch_no as "dispatchNo", jobs.priority, null::uuid as "batchId", place::int,
+          place > ${ALONE} as "isOfMany"
       ), outcome as (${outcomeOf('project_id', 'priority')})
       select noted.*, outcome.* from outcome left join noted on true`.execute(this.db);
     return fillingOf(rows);
@@ -87,11 +90,13 @@ export class JobDispatchRepository {
   /** The jobs whose bell was rung long ago and not heard; from now on they count as rung just now. */
   async ringAgain(limit: number): Promise<JobBell[]> {
     const { rows } = await sql<RungJob>`
-      update jobs set rung_at = now() where id = any(array(
-        select id from jobs
-        where status = 'queued' and rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS})
-        limit ${limit} for update skip locked))
-      returning id, ${RUNG_COLUMNS}`.execute(this.db);
+      with unheard as (
+        update jobs set rung_at = now() where id = any(array(
+          select id from jobs
+          where status = 'queued' and rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS})
+          limit ${limit} for update skip locked))
+        returning *)
+      select ${RUNG_AGAIN} from unheard`.execute(this.db);
     return rows.map(bellOf);
   }
 
@@ -111,7 +116,7 @@ export class JobDispatchRepository {
     const { rows } = await sql<RungJob & { isRung: boolean }>`
       update jobs set rung_at = case when ${MAY_RUN} then now() end, dispatch_no = dispatch_no + 1
       where id = ${jobId} and status = 'queued'
-      returning id, ${RUNG_COLUMNS}, rung_at is not null as "isRung"`.execute(this.db);
+      returning ${RUNG_FIRST}, rung_at is not null as "isRung"`.execute(this.db);
     return rows.filter((row) => row.isRung).map(bellOf);
   }
 
@@ -121,7 +126,7 @@ export class JobDispatchRepository {
       update jobs set due_at = now(), woken = true, rung_at = now() where id = any(array(
         select id from jobs where parked_on = ${parkedOn} and status = 'queued' and not woken and ${MAY_RUN}
         order by priority, id limit ${limit} for update skip locked))
-      returning id, ${RUNG_COLUMNS}`.execute(this.db);
+      returning ${RUNG_FIRST}`.execute(this.db);
     return rows.map(bellOf);
   }
 }

@@ -4,7 +4,7 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database } from '../storage/database.js';
 import { closeOpenAttempts } from './attempts.repository.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
-import { MAY_RUN, RUNG_COLUMNS } from './dispatch-window.repository.js';
+import { MAY_RUN, RUNG_FIRST } from './dispatch-window.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED } from './job-ends.repository.js';
 import { sumUp } from './job-runs.repository.js';
 
@@ -42,7 +42,7 @@ export class JobSweepsRepository {
         where id = any(array(
           select id from jobs where status = 'in_progress' and lease_until < now()
           order by lease_until limit ${limit} for update skip locked))
-        returning ${ENDED_COLUMNS}, ${RUNG_COLUMNS},
+        returning ${ENDED_COLUMNS}, ${RUNG_FIRST},
           rung_at is not null as "isRung"`.execute(trx);
       if (rows.length === 0) return { taken: 0, ended: [], bells: [], again: [] };
       const ids = rows.map((row) => row.id);

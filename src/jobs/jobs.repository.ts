@@ -8,7 +8,7 @@ import { isThere } from '../storage/is-there.js';
 import { type Columns, LongTexts, tableOf } from '../storage/table-of.js';
 import { ALL_ATTEMPTS, closeOpenAttempts, totalsOf } from './attempts.repository.js';
 import { bellOf, type JobBell } from './job-bell.js';
-import { BACKLOG, rungOf, windowOf } from './dispatch-window.repository.js';
+import { ALONE, BACKLOG, rungOf, windowOf } from './dispatch-window.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob } from './job-ends.repository.js';
 
 /** The channel on which workers hear the uuids of jobs that were cancelled while they ran. */
@@ -145,7 +145,8 @@ export class JobsRepository {
       const inserted = byId.get(job.id);
       if (!inserted) throw new Error('A job was inserted and did not come back');
       const { place, isRung, ...row } = inserted;
-      const bell = bellOf({ id: job.id, dispatchNo: 1, priority: job.priority, batchId: null, place });
+      const { id, priority } = job;
+      const bell = bellOf({ id, dispatchNo: 1, priority, batchId: null, place, isOfMany: place > ALONE });
       const bodies = { request: job.request, response: null, requestSha256: null, responseSha256: null };
       return { row: { ...row, ...bodies }, bell: isRung ? bell : null };
     });

@@ -15,6 +15,7 @@ import { WebhooksService } from '../webhooks/webhooks.service.js';
 import { chainNames } from './chain-names.js';
 import { WaitingLoad } from './waiting-load.js';
 import type { SubmitJobDto } from './job.dto.js';
+import { groupsOf, MOST_TOGETHER } from './job-bell.js';
 import { JobEndings } from './job-endings.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { JobWaiter } from './job-waiter.js';
@@ -173,7 +174,7 @@ export class JobsService {
   /** Never throws. The jobs are durable: nobody waits for their bells. */
   private async ring(accepted: readonly AcceptedJob[]): Promise<void> {
     const bells = accepted.flatMap(({ bell }) => (bell === null ? [] : [bell]));
-    if (await this.queue.ring('run-job', bells)) return;
+    if (await this.queue.ringGroups('run-job', groupsOf(bells, MOST_TOGETHER['run-job']))) return;
     // The dispatcher rings once this is written, and in any case a little later.
     await this.dispatch.unring(bells.map((bell) => bell.id)).catch(() => undefined);
   }

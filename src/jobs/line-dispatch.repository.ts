@@ -7,7 +7,7 @@ import {
   fillingOf,
   outcomeOf,
   QUOTA,
-  RUNG_COLUMNS,
+  RUNG_AGAIN,
   roomOf,
   type Rung,
   rungOf,
@@ -95,9 +95,8 @@ export class LineDispatchRepository {
         update batch_runs set aged_to = aged.rung_to, aged_at = now() from aged
         where batch_runs.batch_id = aged.batch_id
           and (select count(*) from unheard where unheard.batch_id = aged.batch_id) < ${limit}
-      )
-      update jobs set rung_at = now() where id = any(array(select id from unheard))
-      returning id, ${RUNG_COLUMNS}`.execute(this.db);
+      ), noted as (update jobs set rung_at = now() where id = any(array(select id from unheard)) returning *)
+      select ${RUNG_AGAIN} from noted`.execute(this.db);
     return rows.map(bellOf);
   }
 }

@@ -95,5 +95,5 @@ export class RunPreparer {
 
 /** The body that a step sends: the caller's with the step's overrides laid over it. */
 export function bodyFor(request: Run['request'], step: Step): Readonly<Record<string, unknown>> {
-  return { ...request, ...step.overrides };
+  return Object.keys(step.overrides).length === 0 ? request : { ...request, ...step.overrides };
 }

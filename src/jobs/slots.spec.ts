@@ -74,10 +74,10 @@ it('sends away who found no slot in time, and holds none for him', async () => {
 it.each([
   [1, 2, 2],
   [10, 2, 2],
-  [20, 4, 4],
-  [50, 10, 10],
-  [100, 20, 10],
-  [5_000, 32, 10],
+  [20, 2, 4],
+  [50, 5, 10],
+  [100, 10, 10],
+  [5_000, 16, 10],
 ])('with %i slots a process has %i messages of jobs and %i of lines in its hands', (slots, jobs, lines) => {
   expect(messagesFor(slots)).toEqual({ jobs, lines });
 });

@@ -62,8 +62,8 @@ export function linesAmong(slots: number): number {
   return Math.max(1, slots - Math.ceil(slots / 10));
 }
 
-/** Most messages in one's hands: of single jobs, and of lines, of which one message has several. */
-const MOST_OF_JOBS = 32;
+/** Most messages in one's hands: of single jobs, and of lines, of which one message has more. */
+const MOST_OF_JOBS = 16;
 const MOST_OF_LINES = 10;
 
 /**
@@ -71,6 +71,6 @@ const MOST_OF_LINES = 10;
  * else can take; and enough that the next jobs are there when slots become free, and are taken together.
  */
 export function messagesFor(slots: number): { jobs: number; lines: number } {
-  const share = Math.max(2, Math.ceil(slots / 5));
-  return { jobs: Math.min(MOST_OF_JOBS, share), lines: Math.min(MOST_OF_LINES, share) };
+  const share = (part: number) => Math.max(2, Math.ceil(slots / part));
+  return { jobs: Math.min(MOST_OF_JOBS, share(10)), lines: Math.min(MOST_OF_LINES, share(5)) };
 }

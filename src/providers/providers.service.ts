@@ -173,8 +173,11 @@ export class ProvidersService {
     request: CallRequest,
   ): Promise<WireReply | NoReply> {
     if (provider.kind === 'sim') return simulate(wire, request);
+    const { url, headers, body } = wire;
     return this.egress.send({
-      ...wire,
+      url,
+      headers,
+      body,
       policy: 'provider',
       method: 'POST',
       timeoutMs: request.timeoutMs,

@@ -1,10 +1,16 @@
-import { parse, stringify, v7 } from 'uuid';
+import { stringify, v7, validate } from 'uuid';
 
 /** The kinds of objects that have ids, as they stand before the `_` (files use `-`, as OpenAI's do). */
 export type IdPrefix = 'job' | 'att' | 'batch' | 'file' | 'evt' | 'whe' | 'whd' | 'key' | 'proj' | 'req';
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const VALUES = new Map(Array.from(ALPHABET, (letter, value) => [letter, BigInt(value)]));
+const PAIRS = Array.from(ALPHABET, (first) => Array.from(ALPHABET, (second) => first + second)).flat();
+/** The value of a hexadecimal digit, by its code. */
+const DIGITS = Array.from({ length: 128 }, (_, code) => {
+  const value = '0123456789abcdef'.indexOf(String.fromCharCode(code).toLowerCase());
+  return value < 0 ? undefined : value;
+});
 const ID_LETTERS = 26;
 
 /** A new UUIDv7: its order is the order of creation (within one process to the millisecond and beyond). */
@@ -24,16 +30,20 @@ export function newId(prefix: IdPrefix): string {
 
 /** Turns a row's uuid into the id that users see: prefix and 26 characters of Crockford base32. */
 export function toPublicId(prefix: IdPrefix, uuid: string): string {
+  if (!validate(uuid)) throw new TypeError(`${uuid} is no UUID`);
   let text = '';
   // 26 letters are 130 bits: the number begins with two that are 0.
   let bits = 2;
   let rest = 0;
-  for (const byte of parse(uuid)) {
-    rest = (rest << 8) | byte;
-    for (bits += 8; bits >= 5; rest &= (1 << bits) - 1) {
-      bits -= 5;
-      text += ALPHABET.charAt(rest >> bits);
-    }
+  for (let i = 0; i < uuid.length; i += 1) {
+    const digit = DIGITS[uuid.charCodeAt(i)];
+    if (digit === undefined) continue;
+    rest = (rest << 4) | digit;
+    bits += 4;
+    if (bits < 10) continue;
+    bits -= 10;
+    text += PAIRS[rest >> bits] ?? '';
+    rest &= (1 << bits) - 1;
   }
   return `${prefix}${separatorOf(prefix)}${text}`;
 }

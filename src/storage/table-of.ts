@@ -3,8 +3,11 @@ import { type RawBuilder, sql } from 'kysely';
 /** In characters. A statement that carries more is worth a transaction of its own: who comes with it would wait for its bytes. */
 export const LARGE_TEXT = 65_536;
 
+/** What one row has in one column. */
+type Cell = string | number | boolean | null | undefined;
+
 /** A column of a table that a statement is given: its SQL type, and its value for each item and its place, from 0. */
-export type Column<Item> = readonly [type: string, value: (item: Item, place: number) => unknown];
+export type Column<Item> = readonly [type: string, value: (item: Item, place: number) => Cell];
 export type Columns<Item> = Readonly<Record<string, Column<Item>>>;
 
 /**
@@ -16,9 +19,23 @@ export function tableOf<Item>(
   items: readonly Item[],
   columns: Columns<Item>,
 ): RawBuilder<unknown> {
-  const arrays = Object.values(columns).map(([type, value]) => sql`${items.map(value)}::${sql.raw(type)}[]`);
+  const arrays = Object.values(columns).map(
+    ([type, value]) => sql`${arrayOf(items.map(value))}::${sql.raw(type)}[]`,
+  );
   const names = [...Object.keys(columns), 'ordinal'].map((column) => sql.ref(column));
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)} (${sql.join(names)})`;
+}
+
+/** An array as PostgreSQL reads it: https://www.postgresql.org/docs/18/arrays.html#ARRAYS-INPUT. */
+function arrayOf(cells: readonly Cell[]): string {
+  return `{${cells.map(elementOf).join(',')}}`;
+}
+
+function elementOf(cell: Cell): string {
+  if (cell === null || cell === undefined) return 'NULL';
+  if (typeof cell !== 'string') return String(cell);
+  // Most have nothing to escape, and to look is cheaper than to replace nothing.
+  return `"${/["\\]/.test(cell) ? cell.replace(/["\\]/g, '\\$&') : cell}"`;
 }
 
 /** The columns of one part of each item, their names with this prefix; null of an item that has no such part. */
