@@ -141,13 +141,12 @@ export class JobsRepository {
       db,
     );
     const byId = new Map(rows.map((row) => [row.id, row]));
-    return jobs.map((job) => {
-      const inserted = byId.get(job.id);
+    return jobs.map(({ id, priority, request }) => {
+      const inserted = byId.get(id);
       if (!inserted) throw new Error('A job was inserted and did not come back');
       const { place, isRung, ...row } = inserted;
-      const { id, priority } = job;
       const bell = bellOf({ id, dispatchNo: 1, priority, batchId: null, place, isOfMany: place > ALONE });
-      const bodies = { request: job.request, response: null, requestSha256: null, responseSha256: null };
+      const bodies = { request, response: null, requestSha256: null, responseSha256: null };
       return { row: { ...row, ...bodies }, bell: isRung ? bell : null };
     });
   }
@@ -167,9 +166,10 @@ export class JobsRepository {
         sql<string | null>`encode(job_requests.sha256, 'hex')`.as('requestSha256'),
         sql<string | null>`encode(job_responses.sha256, 'hex')`.as('responseSha256'),
       ])
-      .select(({ selectFrom }) =>
+      .select((of) =>
         jsonArrayFrom(
-          selectFrom('attempts')
+          of
+            .selectFrom('attempts')
             .selectAll('attempts')
             .whereRef('attempts.job_id', '=', 'jobs.id')
             .orderBy('index'),
