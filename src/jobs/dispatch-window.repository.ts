@@ -14,6 +14,11 @@ export const RUNG_AT_ONCE = 100;
 /** So many single jobs of one project and priority have messages of their own, for whoever is free; while more wait nobody is. */
 export const ALONE = 100;
 
+/** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
+export const RING_AGAIN_SECONDS = 30;
+/** When a bell counts as rung that must not be missed: it is rung again soon, in case its ringer dies before it is rung at all. */
+export const RUNG_IN_DOUBT = sql`now() - make_interval(secs => ${sql.lit(RING_AGAIN_SECONDS - 3)})`;
+
 /** What one step of filling the window came to. */
 export interface Filling {
   readonly bells: JobBell[];

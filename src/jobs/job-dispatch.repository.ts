@@ -11,6 +11,7 @@ import {
   MAY_RUN,
   outcomeOf,
   QUOTA,
+  RING_AGAIN_SECONDS,
   RUNG_AT_ONCE,
   RUNG_AGAIN,
   RUNG_FIRST,
@@ -22,8 +23,6 @@ import {
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 import { forgetRung, unringLines } from './line-dispatch.repository.js';
 
-/** A bell that was rung this long ago and not heard is rung again; while its message still waits that changes nothing. */
-const RING_AGAIN_SECONDS = 30;
 /** Most single jobs that are rung and not taken yet, but each source may have its least. */
 const WINDOW_OF_JOBS = 20_000;
 

@@ -4,7 +4,7 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database } from '../storage/database.js';
 import { closeOpenAttempts } from './attempts.repository.js';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
-import { MAY_RUN, RUNG_FIRST } from './dispatch-window.repository.js';
+import { MAY_RUN, RUNG_FIRST, RUNG_IN_DOUBT } from './dispatch-window.repository.js';
 import { type AlsoWrite, ENDED_COLUMNS, type EndedJob, EXPIRED } from './job-ends.repository.js';
 import { sumUp } from './job-runs.repository.js';
 
@@ -38,7 +38,8 @@ export class JobSweepsRepository {
             then 'The worker that ran this job died ' || (crash_count + 1) || ' times.' end,
           crash_count = crash_count + 1, lease_token = lease_token + 1, lease_until = null, worker = null,
           dispatch_no = dispatch_no + 1, due_at = least(due_at, now()),
-          rung_at = case when not (${isLast}) and ${MAY_RUN} then now() end
+          -- They have waited for a lease to run out, and who takes them back may be the next to die.
+          rung_at = case when not (${isLast}) and ${MAY_RUN} then ${RUNG_IN_DOUBT} end
         where id = any(array(
           select id from jobs where status = 'in_progress' and lease_until < now()
           order by lease_until limit ${limit} for update skip locked))
