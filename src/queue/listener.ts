@@ -14,9 +14,9 @@ const WORKER_OPTIONS = {
   autorun: false,
   removeOnComplete: { count: 0 },
   removeOnFail: { count: 0 },
-  // What was in the hands of one that crashed is heard by another after 2 to 6 s.
-  lockDuration: 4_000,
-  stalledInterval: 2_000,
+  // What was in the hands of one that crashed is heard by another after 2 to 4 s.
+  lockDuration: 3_000,
+  stalledInterval: 1_000,
   maxStalledCount: 100,
 } satisfies Partial<WorkerOptions>;
 
