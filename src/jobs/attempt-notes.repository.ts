@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
-import { type Columns, columnsOf, tableOf } from '../storage/table-of.js';
+import { type Columns, columnsOf, tableOf, unseen } from '../storage/table-of.js';
 import type { FinishedAttempt, Lease, NewAttempt } from './attempts.repository.js';
 
 /** What a run writes of its attempts in one step: the one that is over, the one that is about to be made, or both; or just holds its job. */
@@ -108,7 +108,7 @@ function skippedOf({ finished }: Note): FinishedAttempt | null {
 function finish(ids: readonly string[], held: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     update attempts set ${FINISHED}, ended_at = coalesce(ended_at, ${endOf('ended')}) from ${held}
-    where attempts.id = any(${ids}::uuid[]) and attempts.id = held.ended_id and attempts.job_id = held.job_id`;
+    where attempts.id = any(${unseen(ids, 'uuid')}) and attempts.id = held.ended_id and attempts.job_id = held.job_id`;
 }
 
 /** What is told of each attempt that is about to be made. */

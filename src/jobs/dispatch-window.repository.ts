@@ -1,4 +1,7 @@
-/** The window: how many jobs may be rung and not taken yet, and each source's part of it. */
+/**
+ * The window: how many jobs may be rung and not taken yet, and each source's part of it. Its numbers stand in the statements' text: a plan
+ * that is kept for any limit is made for a tenth of all rows.
+ */
 import { type RawBuilder, sql } from 'kysely';
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 
@@ -6,10 +9,10 @@ import { bellOf, type JobBell, type RungJob } from './job-bell.js';
  * Most jobs of one source (a project's own jobs, or a batch) and of normal priority that are rung and not taken yet; of high
  * and low ones see {@link windowOf}.
  */
-const WINDOW = 500;
-const LEAST_WINDOW = 20;
+const WINDOW = sql.lit(500);
+const LEAST_WINDOW = sql.lit(20);
 /** About so many are rung by one statement, and no more single jobs, so that none takes long. */
-export const RUNG_AT_ONCE = 100;
+export const RUNG_AT_ONCE = sql.lit(100);
 
 /** So many single jobs of one project and priority have messages of their own, for whoever is free; while more wait nobody is. */
 export const ALONE = 100;
@@ -63,7 +66,7 @@ function partOf(priority: RawBuilder<unknown>): RawBuilder<unknown> {
 }
 
 /** The room that each source has, of `rung (priority, rung, has_more)`, where all of them share a window. */
-export function roomOf(windowOfAll: number): RawBuilder<unknown> {
+export function roomOf(windowOfAll: RawBuilder<unknown>): RawBuilder<unknown> {
   const sources = sql`count(*) filter (where has_more) over ()`;
   return sql`ceil(${partOf(sql`priority`)} * case when sum(rung) over () >= ${windowOfAll} then ${LEAST_WINDOW}
     else greatest(${LEAST_WINDOW}, least(${WINDOW}, ${windowOfAll} / greatest(1, ${sources}))) end)::int`;

@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueueService } from '../queue/queue.service.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
-import { type Filling, RUNG_AT_ONCE } from './dispatch-window.repository.js';
+import type { Filling } from './dispatch-window.repository.js';
 import { groupsOf, type JobBell, MOST_TOGETHER } from './job-bell.js';
 import { JobDispatchRepository } from './job-dispatch.repository.js';
 import { LineDispatchRepository } from './line-dispatch.repository.js';
@@ -80,10 +80,7 @@ export class Dispatcher implements OnModuleDestroy {
   private async fillOnce(): Promise<number> {
     const lines = await this.inSteps(() => this.lineDispatch.fill());
     const jobs = await this.inSteps(() => this.dispatch.fill());
-    const unheard = [
-      ...(await this.dispatch.ringAgain(RUNG_AT_ONCE)),
-      ...(await this.lineDispatch.ringAgain(RUNG_AT_ONCE)),
-    ];
+    const unheard = [...(await this.dispatch.ringAgain()), ...(await this.lineDispatch.ringAgain())];
     const again = await this.rung(unheard);
     this.isFull = lines.isFull || jobs.isFull;
     return lines.count + jobs.count + again;

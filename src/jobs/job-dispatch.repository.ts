@@ -24,7 +24,7 @@ import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 import { forgetRung, unringLines } from './line-dispatch.repository.js';
 
 /** Most single jobs that are rung and not taken yet, but each source may have its least. */
-const WINDOW_OF_JOBS = 20_000;
+const WINDOW_OF_JOBS = sql.lit(20_000);
 
 /**
  * The SQL of the window: the bounded number of jobs that are rung and not taken yet. The rest waits in the table, so that
@@ -87,13 +87,13 @@ export class JobDispatchRepository {
   }
 
   /** The jobs whose bell was rung long ago and not heard; from now on they count as rung just now. */
-  async ringAgain(limit: number): Promise<JobBell[]> {
+  async ringAgain(): Promise<JobBell[]> {
     const { rows } = await sql<RungJob>`
       with unheard as (
         update jobs set rung_at = now() where id = any(array(
           select id from jobs
           where status = 'queued' and rung_at < now() - make_interval(secs => ${RING_AGAIN_SECONDS})
-          limit ${limit} for update skip locked))
+          limit ${RUNG_AT_ONCE} for update skip locked))
         returning *)
       select ${RUNG_AGAIN} from unheard`.execute(this.db);
     return rows.map(bellOf);

@@ -4,7 +4,7 @@ import type { DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
 import type { JobStatus } from '../storage/schema.js';
 import { isThere } from '../storage/is-there.js';
-import { type Columns, LongTexts } from '../storage/table-of.js';
+import { type Columns, LongTexts, unseen } from '../storage/table-of.js';
 import { attemptsWith, inOrder, writingOf } from './attempt-notes.repository.js';
 import { type FinishedAttempt, type Lease, milliseconds, totalsOf } from './attempts.repository.js';
 import { countFrom, TALLIED_COLUMNS } from './batch-tallies.repository.js';
@@ -79,6 +79,7 @@ export async function writeEnds(
   condition?: RawBuilder<unknown>,
 ): Promise<EndedByLease[]> {
   const notes = inOrder(ends).map((end) => ({ ...end, next: null }));
+  const jobIds = notes.map(({ lease }) => lease.jobId);
   const responses = new LongTexts(notes.map(({ ending }) => ending.response?.body ?? null));
   const { rows } = await sql<EndedByLease>`
     with ${writingOf(notes, company, { ...END_COLUMNS, ...responses.columns }, condition)}, over as (
@@ -86,7 +87,7 @@ export async function writeEnds(
         served_by = held.served_by, error_code = held.code, error_message = held.why,
         response_status = held.response_status, response_request_id = held.request_no,
         ${totalsOf(attemptsWith(notes))}
-      from held where jobs.id = any(${notes.map(({ lease }) => lease.jobId)}::uuid[]) and jobs.id = held.job_id
+      from held where jobs.id = any(${unseen(jobIds, 'uuid')}) and jobs.id = held.job_id
       returning jobs.id, jobs.project_id, jobs.status, metadata, webhook_url, created_at, batch_id, dispatch_no,
         jobs.lease_token, ${TALLIED_COLUMNS}, text_start, text_length
     ), kept as (

@@ -4,7 +4,7 @@ import type { Bell } from '../queue/queues.js';
 import { DATABASE, type Database, type DatabaseOrTransaction } from '../storage/database.js';
 import type { Company } from '../storage/group-commit.js';
 import { LEASE_SECONDS } from '../storage/lease.js';
-import { tableOf } from '../storage/table-of.js';
+import { tableOf, unseen } from '../storage/table-of.js';
 import { finishLate, type Note, waiting, writeNotes } from './attempt-notes.repository.js';
 import {
   ALL_ATTEMPTS,
@@ -59,7 +59,7 @@ export class JobRunsRepository {
     const ids = jobIds.toSorted();
     const { rows } = await sql<ClaimedJob>`
       with due as materialized (
-        select jobs.id, woken from unnest(${ids}::uuid[]) as asked (id)
+        select jobs.id, woken from unnest(${unseen(ids, 'uuid')}) as asked (id)
         -- By themselves: whoever looks for them by their status as well reads all that have or had it.
         cross join lateral (
           select id, batch_id, status, due_at, woken from jobs where id = asked.id
@@ -69,7 +69,7 @@ export class JobRunsRepository {
         update jobs set status = 'in_progress', waiting = false, parked_on = null, woken = false, worker = ${worker},
           started_at = coalesce(started_at, now()),
           lease_token = lease_token + 1, lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-        from due where jobs.id = any(${ids}::uuid[]) and jobs.id = due.id
+        from due where jobs.id = any(${unseen(ids, 'uuid')}) and jobs.id = due.id
         returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, batch_id, due.woken)
       select c.id as "jobId", c.lease_token as token, c.project_id as "projectId", c.chain_id as "chainId", c.endpoint,
         c.batch_id is not null as "isLine", c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken",

@@ -10,6 +10,7 @@ import {
   RUNG_AGAIN,
   roomOf,
   type Rung,
+  RUNG_AT_ONCE,
   rungOf,
   SHARE,
   windowOf,
@@ -17,16 +18,16 @@ import {
 import { bellOf, type JobBell, type RungJob } from './job-bell.js';
 
 /** As the window of single jobs; of a batch's own see {@link windowOf}. */
-const WINDOW_OF_LINES = 2_000;
+const WINDOW_OF_LINES = sql.lit(2_000);
 /**
  * Most jobs of one batch that wait for a moment of their own. Where more would come to wait, at a provider that is down or
  * full, the rest stays untouched: they would only be turned away there one after the other.
  */
-const MOST_WAITING = 2_000;
+const MOST_WAITING = sql.lit(2_000);
 /** What was rung so long ago, or up to twice that, and is not heard is rung again. */
-const AGED_SECONDS = 15;
+const AGED_SECONDS = sql.lit(15);
 /** Of so many batches one step looks for what was not heard. */
-const BATCHES_AT_ONCE = 10;
+const BATCHES_AT_ONCE = sql.lit(10);
 
 /**
  * The SQL of the window, for lines of batches. They are rung in the order of the input, so that it is enough to keep up to which line
@@ -80,8 +81,8 @@ export class LineDispatchRepository {
     return fillingOf(rows);
   }
 
-  /** Up to `limit` lines of each of some batches whose bells were rung long ago and not heard; from now on they count as rung just now. */
-  async ringAgain(limit: number): Promise<JobBell[]> {
+  /** Some lines of each of some batches whose bells were rung long ago and not heard; from now on they count as rung just now. */
+  async ringAgain(): Promise<JobBell[]> {
     const { rows } = await sql<RungJob>`
       with aged as materialized (
         select batch_id, rung_to, aged_to from batch_runs
@@ -90,11 +91,11 @@ export class LineDispatchRepository {
       ), unheard as materialized (
         select aged.batch_id, due.id from aged cross join lateral (
           select id from jobs where batch_id = aged.batch_id and ${UNTOUCHED} and id <= aged.aged_to
-          order by id limit ${limit} for update skip locked) due
+          order by id limit ${RUNG_AT_ONCE} for update skip locked) due
       ), moved as (
         update batch_runs set aged_to = aged.rung_to, aged_at = now() from aged
         where batch_runs.batch_id = aged.batch_id
-          and (select count(*) from unheard where unheard.batch_id = aged.batch_id) < ${limit}
+          and (select count(*) from unheard where unheard.batch_id = aged.batch_id) < ${RUNG_AT_ONCE}
       ), noted as (update jobs set rung_at = now() where id = any(array(select id from unheard)) returning *)
       select ${RUNG_AGAIN} from noted`.execute(this.db);
     return rows.map(bellOf);

@@ -19,11 +19,24 @@ export function tableOf<Item>(
   items: readonly Item[],
   columns: Columns<Item>,
 ): RawBuilder<unknown> {
-  const arrays = Object.values(columns).map(
-    ([type, value]) => sql`${arrayOf(items.map(value))}::${sql.raw(type)}[]`,
+  // It is enough that one of them is unseen: of arrays side by side the longest counts.
+  const arrays = Object.values(columns).map(([type, value], i) =>
+    (i === 0 ? unseen : plain)(arrayOf(items.map(value)), type),
   );
   const names = [...Object.keys(columns), 'ordinal'].map((column) => sql.ref(column));
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)} (${sql.join(names)})`;
+}
+
+/**
+ * An array that the planner does not look into, so that it makes one plan and keeps it. Where it sees how short an array is, a plan for just
+ * that one seems cheaper, and it plans the statement anew each time it is sent, which takes as long as a small group's statement itself.
+ */
+export function unseen(array: string | readonly string[], type: string): RawBuilder<unknown> {
+  return sql`(select ${plain(array, type)})::${sql.raw(type)}[]`;
+}
+
+function plain(array: string | readonly string[], type: string): RawBuilder<unknown> {
+  return sql`${array}::${sql.raw(type)}[]`;
 }
 
 /** An array as PostgreSQL reads it: https://www.postgresql.org/docs/18/arrays.html#ARRAYS-INPUT. */

@@ -157,8 +157,8 @@ async function stepsOn(some: Some): Promise<{ name: string; statement: Statement
   const deeds: Record<string, () => Promise<unknown>> = {
     'fill the window with jobs': () => dispatch.fill(),
     'fill the window with lines': () => lines.fill(),
-    'ring what was not heard': () => dispatch.ringAgain(100),
-    'ring lines that were not heard': () => lines.ringAgain(100),
+    'ring what was not heard': () => dispatch.ringAgain(),
+    'ring lines that were not heard': () => lines.ringAgain(),
     'wake who waits for room': () => dispatch.wake('sim/echo', 10),
     'end what is past its deadline': () => sweeps.expire(100, nobody),
     'take back what dead workers held': () => sweeps.reap(100, nobody),
