@@ -53,7 +53,7 @@ export function writingOf<N extends Note>(
       select jobs.project_id, asked.* from ${tableOf('asked', notes, { ...columnsFor(isAny), ...besides })}
       cross join lateral (
         select project_id from (
-          select project_id, lease_token, status from jobs where id = asked.job_id
+          select project_id, lease_token, status, batch_id, webhook_url from jobs where id = asked.job_id
           offset 0 for no key update ${waiting(company)}) jobs
         where lease_token = asked.token and status = 'in_progress' and ${condition}
         offset 0) jobs)`,

@@ -32,13 +32,13 @@ export class JobEndings {
     async (ends, company) => this.endAll(ends, await this.runs.end(ends, company, this.alsoWrite)),
     isLarge,
   );
-  /** Most lines end in one statement; those to whose end more belongs are left out of it, and end as any other job. */
-  private readonly linesEnds = new GroupCommit<JobEnd, true>(
+  /** Most end in one statement; those to whose end more belongs after all are left out of it, and end as the others. */
+  private readonly quietEnds = new GroupCommit<JobEnd, true>(
     async (ends, company) =>
       this.endAll(
         ends,
         company === 'together'
-          ? { jobs: await this.runs.endLines(ends), bells: [] }
+          ? { jobs: await this.runs.endQuiet(ends), bells: [] }
           : await this.runs.end(ends, company, this.alsoWrite),
       ),
     isLarge,
@@ -55,8 +55,8 @@ export class JobEndings {
   ) {}
 
   /** False if the lease is lost: then nothing was written. */
-  async end(end: JobEnd, isLine: boolean): Promise<boolean> {
-    return (await (isLine ? this.linesEnds : this.ends).put(end)) !== null;
+  async end(end: JobEnd, isQuiet: boolean): Promise<boolean> {
+    return (await (isQuiet ? this.quietEnds : this.ends).put(end)) !== null;
   }
 
   /** False if the job is not there to be cancelled. */

@@ -65,8 +65,8 @@ export type AlsoWrite = (
 /** A job that a run has ended, by its lease. */
 export type EndedByLease = EndedJob & { readonly token: number };
 
-/** Of a job whose answer no other one shares. */
-export const NOT_SHARED = sql`not ${isShared('asked.job_id')}`;
+/** Of a job to whose end nothing else belongs: a line whose answer no other one shares, or a job of its own of which nobody is told. */
+export const QUIET = sql`case when batch_id is null then ${isUntold('jobs')} else not ${isShared('asked.job_id')} end`;
 
 /**
  * Ends jobs with their last attempts and their responses, and counts those that are lines; as far as the leases hold, and this holds of
@@ -111,9 +111,20 @@ const END_COLUMNS = {
 export const ENDED_COLUMNS = sql`id, project_id as "projectId", status, metadata, webhook_url as "webhookUrl",
   ${milliseconds('now() - created_at')} as "durationMs", batch_id as "batchId",
   batch_id is not null and ${isShared('jobs.id')} as "isShared",
-  batch_id is null and exists (select from webhook_endpoints where webhook_endpoints.project_id = jobs.project_id
-    and deleted_at is null) as "isWatched",
+  batch_id is null and ${isWatched('jobs')} as "isWatched",
   dispatch_no + lease_token as version`;
+
+/** Whether nobody wants to be told of the end of a job that is no line. */
+export function isUntold(job: string): RawBuilder<boolean> {
+  return sql`(${sql.ref(`${job}.webhook_url`)} is null and not ${isWatched(job)})`;
+}
+
+/** Whether the job's project has endpoints, of which some may want to hear of it. */
+function isWatched(job: string): RawBuilder<boolean> {
+  return isThere(
+    sql`from webhook_endpoints where project_id = ${sql.ref(`${job}.project_id`)} and deleted_at is null`,
+  );
+}
 
 /** Whether another line has the same answer as the job of this id. */
 function isShared(id: string): RawBuilder<boolean> {

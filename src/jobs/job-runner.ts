@@ -109,7 +109,7 @@ export class JobRunner {
         case 'expire': {
           const finished = hand.open && toFinished(hand.open, action);
           const end = { lease: run.lease, finished, ending: toEnding(action, run.past, hand.open) };
-          const ended = await this.surely(run, () => this.endings.end(end, run.job.isLine));
+          const ended = await this.surely(run, () => this.endings.end(end, run.job.isQuiet));
           return ended ? undefined : this.stop(run, hand.open);
         }
       }

@@ -20,10 +20,11 @@ import {
 import { COUNTED_COLUMNS, type CountedJob, recount } from './batch-tallies.repository.js';
 import { MAY_RUN } from './dispatch-window.repository.js';
 import {
+  isUntold,
   type AlsoWrite,
   type EndedByLease,
   type JobEnd,
-  NOT_SHARED,
+  QUIET,
   writeEnds,
 } from './job-ends.repository.js';
 
@@ -32,8 +33,8 @@ export interface ClaimedJob extends Lease {
   readonly projectId: string;
   readonly chainId: string;
   readonly endpoint: string;
-  /** Whether it is a line of a batch. */
-  readonly isLine: boolean;
+  /** Whether nothing else will belong to its end, as far as can be told: it is a line of a batch, or nobody wants to be told of it. */
+  readonly isQuiet: boolean;
   /** The caller's body as JSON text. */
   readonly request: string;
   readonly metadata: Readonly<Record<string, string>>;
@@ -70,9 +71,9 @@ export class JobRunsRepository {
           started_at = coalesce(started_at, now()),
           lease_token = lease_token + 1, lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
         from due where jobs.id = any(${unseen(ids, 'uuid')}) and jobs.id = due.id
-        returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, batch_id, due.woken)
+        returning jobs.id, project_id, chain_id, endpoint, lease_token, expires_at, metadata, step_order, batch_id, webhook_url, due.woken)
       select c.id as "jobId", c.lease_token as token, c.project_id as "projectId", c.chain_id as "chainId", c.endpoint,
-        c.batch_id is not null as "isLine", c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken",
+        (c.batch_id is not null or ${isUntold('c')}) as "isQuiet", c.metadata, c.step_order as "stepOrder", c.woken as "wasWoken",
         (select body from job_requests where job_id = c.id) as request,
         ${milliseconds('c.expires_at')} as "expiresAtMs", ${milliseconds('now()')} as "databaseNowMs"
       from claimed c`.execute(this.db);
@@ -136,9 +137,9 @@ export class JobRunsRepository {
     });
   }
 
-  /** As {@link end}, `together`, of lines of batches. Nothing else belongs to their end but that those whose answer is shared are left out. */
-  async endLines(ends: readonly JobEnd[]): Promise<EndedByLease[]> {
-    return writeEnds(this.db, ends, 'together', NOT_SHARED);
+  /** As {@link end}, `together`, in one statement: those to whose end more belongs are left out. */
+  async endQuiet(ends: readonly JobEnd[]): Promise<EndedByLease[]> {
+    return writeEnds(this.db, ends, 'together', QUIET);
   }
 
   /** Gives the job back at once because this process stops; its open attempt is written down as interrupted. */

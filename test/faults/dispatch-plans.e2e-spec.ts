@@ -237,7 +237,7 @@ describe('planned over the backlog', () => {
     const written: Record<string, (runs: JobRunsRepository) => Promise<unknown>> = {
       'claim lines': (runs) => runs.claim(waiting, 'a worker', 'together'),
       'note attempts that begin': (runs) => runs.note(attempts, 'together'),
-      'end lines': (runs) => runs.endLines(attempts.map(endOf)),
+      'end quiet jobs': (runs) => runs.endQuiet(attempts.map(endOf)),
     };
     const report: string[] = [];
     for (const [name, write] of Object.entries(written)) {
