@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import { DATABASE, type DatabaseOrTransaction } from '../storage/database.js';
 import { newUuid } from '../storage/ids.js';
+import { type Columns, tableOf } from '../storage/table-of.js';
 
 /** A policy as it is kept: the body is a checked PolicyDto, in its own words. */
 export interface PolicyRow {
@@ -12,6 +13,17 @@ export interface PolicyRow {
   /** When this version was made. */
   readonly created_at: Date;
 }
+
+/** Which policy. */
+export interface PolicyName {
+  readonly projectId: string;
+  readonly name: string;
+}
+
+const WANTED_COLUMNS = {
+  project_id: ['uuid', (each) => each.projectId],
+  name: ['text', (each) => each.name],
+} satisfies Columns<PolicyName>;
 
 /** The SQL of policies, their versions and resolved chains. */
 @Injectable()
@@ -38,6 +50,19 @@ export class PoliciesRepository {
   /** The current version; undefined if there is none, or it was deleted. */
   async find(projectId: string, name: string): Promise<PolicyRow | undefined> {
     return this.current(projectId).where('p.name', '=', name).executeTakeFirst();
+  }
+
+  /** As {@link find}, of many at once; in their order. */
+  async findAll(wanted: readonly PolicyName[]): Promise<(PolicyRow | null)[]> {
+    const { rows } = await sql<PolicyRow & { ordinal: number }>`
+      select ordinal::int, p.name, p.version, p.source, v.body, v.created_at
+      from ${tableOf('asked', wanted, WANTED_COLUMNS)}
+      join policies p on p.project_id = asked.project_id and p.name = asked.name and p.deleted_at is null
+      join policy_versions v on v.project_id = p.project_id and v.name = p.name and v.version = p.version`.execute(
+      this.db,
+    );
+    const found = new Map(rows.map(({ ordinal, ...row }) => [ordinal - 1, row]));
+    return wanted.map((_each, place) => found.get(place) ?? null);
   }
 
   /** Current versions in the order of names, after `after`; of those from a config file only the named ones. */

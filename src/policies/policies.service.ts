@@ -7,9 +7,10 @@ import { ApiError } from '../http/api-error.js';
 import { BoundedCache } from '../providers/bounded-cache.js';
 import { ProvidersService } from '../providers/providers.service.js';
 import type { Chain } from '../routing/chain.js';
+import { GroupCommit } from '../storage/group-commit.js';
 import { checkPolicy, isPolicyName } from './check-policy.js';
 import type { PolicyDto } from './policy.dto.js';
-import { PoliciesRepository, type PolicyRow } from './policies.repository.js';
+import { PoliciesRepository, type PolicyName, type PolicyRow } from './policies.repository.js';
 import {
   chainOfModels,
   chainOfPolicy,
@@ -33,6 +34,10 @@ const MOST_CACHED_CHAINS = 1_000;
 @Injectable()
 export class PoliciesService implements OnApplicationBootstrap {
   private readonly chainIds = new BoundedCache<Promise<string>>(MOST_CACHED_CHAINS);
+  /** Who asks while others are answered is answered by the next look, which sees all that was written before. */
+  private readonly lookups = new GroupCommit<PolicyName, PolicyRow>((wanted) =>
+    this.repository.findAll(wanted),
+  );
   private readonly chains = new BoundedCache<Promise<Chain>>(MOST_CACHED_CHAINS);
 
   constructor(
@@ -156,7 +161,7 @@ export class PoliciesService implements OnApplicationBootstrap {
     return remembered(this.chains, chainId, async () => (await this.repository.findChain(chainId)) as Chain);
   }
 
-  private surroundings(projectId: string, repository = this.repository): Surroundings {
+  private surroundings(projectId: string, repository?: PoliciesRepository): Surroundings {
     return {
       whyUnknown: (model) => this.providers.whyUnknown(model),
       findPolicy: async (name) => {
@@ -172,10 +177,10 @@ export class PoliciesService implements OnApplicationBootstrap {
   private async find(
     projectId: string,
     name: string,
-    repository = this.repository,
+    repository?: PoliciesRepository,
   ): Promise<PolicyRow | null> {
     if (!isPolicyName(name)) return null;
-    const row = await repository.find(projectId, name);
+    const row = await (repository?.find(projectId, name) ?? this.lookups.put({ projectId, name }));
     if (!row || (row.source === 'config' && !this.config.policies.has(name))) return null;
     return row;
   }
