@@ -74,7 +74,7 @@ async function measure(part: PartName, arena: Arena, options: Options, outer: Cl
       return figures;
     }
     case 'workers':
-      return measureWorkers(arena, Math.ceil(lines / 8), options.rounds, outer);
+      return measureWorkers(arena, Math.ceil(lines / 10), options.rounds, outer);
     case 'latencies':
       return measureLatencies(arena, Math.ceil(lines / 100), outer);
     case 'flood':

@@ -34,8 +34,9 @@ export async function race(arena: Arena, options: RaceOptions, cleanUp: CleanUp)
   for (const { contender, work } of Object.values(entries)) {
     await contender.round({ ...work, jobs: Math.min(work.jobs, Math.ceil(options.lines / 4)) });
   }
-  // It takes longest to come to its speed.
-  await entries.gateway.contender.round({ ...entries.gateway.work, jobs: 2 * entries.gateway.work.jobs });
+  // Those who are asked over HTTP take longest to come to their speed.
+  for (const { contender, work } of [entries.gateway, entries.singles, entries.apart_singles])
+    await contender.round({ ...work, jobs: 2 * work.jobs });
   batch.wholePerSecond.length = 0;
   for (let round = 1; round <= options.rounds; round += 1) {
     for (const [name, { contender, work, rounds }] of Object.entries(entries)) {

@@ -1,11 +1,12 @@
 /** What a job's end tells its `webhook_url`, through the front door of a whole Baton. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { newUuid, toPublicId } from '../src/storage/ids.js';
 import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { createTestDatabase } from './support/test-database.js';
 import { TestBaton } from './support/test-baton.js';
-import { hang, reply } from './support/upstream-behaviours.js';
+import { after, answer, hang, reply } from './support/upstream-behaviours.js';
 import { WebhookReceiver } from './support/webhook-receiver.js';
 
 let upstream: ScriptedUpstream;
@@ -111,6 +112,23 @@ describe('Deliveries', () => {
       expect(body.error).toMatchObject({ code: 'not_found' });
     },
   );
+});
+
+it('a receiver that is registered while a job runs is told of its end', async () => {
+  upstream.script('late', after(1_000, answer()));
+  const job = await baton.submit({ model: 'a/late' });
+  while (upstream.calls('late').length === 0) await delay(10);
+  const { body: receiving } = await baton.request('POST', '/v1/webhook_endpoints', {
+    name: 'late',
+    url: receiver.url('/registered-late'),
+    event_types: ['job.completed'],
+  });
+  const [request] = await receiver.waitFor('/registered-late', 1);
+  await baton.request('DELETE', `/v1/webhook_endpoints/${String(receiving['id'])}`);
+  const event = new Webhook(String(receiving['signing_secret'])).verify(request?.body ?? '', {
+    ...request?.headers,
+  });
+  expect(event).toMatchObject({ type: 'job.completed', data: { id: job.id, status: 'completed' } });
 });
 
 describe('A Baton that stops', () => {
