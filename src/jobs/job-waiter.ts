@@ -1,7 +1,10 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { JobsRepository } from './jobs.repository.js';
 
-const ASK_EVERY_MS = 100;
+/** How long after an answer the next question is asked, at least. */
+const LEAST_PAUSE_MS = 20;
+/** A question takes at most one part in so many of the time, however many wait. */
+const PAUSE_FACTOR = 20;
 
 /**
  * Lets requests wait for the end of their jobs. All waiting requests of a process share one question to the database
@@ -46,13 +49,15 @@ export class JobWaiter implements OnModuleDestroy {
   }
 
   private async ask(): Promise<void> {
+    const startMs = performance.now();
     try {
       for (const id of await this.jobs.endedAmong([...this.waiting.keys()])) this.ended(id);
     } catch (error) {
       this.logger.warn(`Could not ask which jobs have ended: ${String(error)}`);
     }
+    const pauseMs = Math.max(LEAST_PAUSE_MS, PAUSE_FACTOR * (performance.now() - startMs));
     this.timer =
-      this.waiting.size > 0 && !this.isClosed ? setTimeout(() => void this.ask(), ASK_EVERY_MS) : undefined;
+      this.waiting.size > 0 && !this.isClosed ? setTimeout(() => void this.ask(), pauseMs) : undefined;
   }
 
   private remove(jobId: string, done: () => void): void {
