@@ -1,9 +1,10 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { JobsRepository } from './jobs.repository.js';
 
-/** How long after an answer the next question is asked, at least. */
+/** How long after an answer the next question is asked. */
 const LEAST_PAUSE_MS = 20;
-/** A question takes at most one part in so many of the time, however many wait. */
+const MOST_PAUSE_MS = 200;
+/** In between, a question takes one part in so many of the time, however many wait. */
 const PAUSE_FACTOR = 20;
 
 /**
@@ -55,7 +56,8 @@ export class JobWaiter implements OnModuleDestroy {
     } catch (error) {
       this.logger.warn(`Could not ask which jobs have ended: ${String(error)}`);
     }
-    const pauseMs = Math.max(LEAST_PAUSE_MS, PAUSE_FACTOR * (performance.now() - startMs));
+    const restMs = PAUSE_FACTOR * (performance.now() - startMs);
+    const pauseMs = Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, restMs));
     this.timer =
       this.waiting.size > 0 && !this.isClosed ? setTimeout(() => void this.ask(), pauseMs) : undefined;
   }
