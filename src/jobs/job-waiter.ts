@@ -20,7 +20,7 @@ export class JobWaiter implements OnModuleDestroy {
 
   constructor(private readonly jobs: JobsRepository) {}
 
-  /** Resolves when the job has ended, the time is up, the signal aborts, or this process stops. Never throws. */
+  /** Of a job that had not ended a moment ago: resolves when it has, the time is up, the signal aborts, or this process stops. Never throws. */
   async waitForEnd(jobId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (timeoutMs <= 0 || signal.aborted || this.isClosed) return;
     await new Promise<void>((resolve) => {
@@ -34,7 +34,7 @@ export class JobWaiter implements OnModuleDestroy {
       signal.addEventListener('abort', done);
       const others = this.waiting.get(jobId) ?? new Set();
       this.waiting.set(jobId, others.add(done));
-      this.timer ??= setTimeout(() => void this.ask(), 0);
+      this.timer ??= setTimeout(() => void this.ask(), LEAST_PAUSE_MS);
     });
   }
 

@@ -64,7 +64,7 @@ export class JobsController {
     if (waitSeconds === null) return toAcceptedJob(row);
     reply.header('preference-applied', `wait=${waitSeconds}`);
     onlyWaits(reply);
-    const job = await this.jobs.wait(projectId, row.id, waitSeconds, goneSignal(reply));
+    const job = await this.jobs.waitOn(projectId, row, waitSeconds, goneSignal(reply));
     if (job.row.finished_at !== null) reply.status(200);
     return toJob(job.row, job.attempts);
   }

@@ -80,11 +80,15 @@ export class JobsService {
 
   /** The job once it has ended, or as it is when the time is up, the client is gone or this process stops. */
   async wait(projectId: string, jobId: string, waitSeconds: number, signal: AbortSignal): Promise<WholeJob> {
-    if (waitSeconds > 0) {
-      const { row } = await this.get(projectId, jobId);
-      if (row.finished_at === null) await this.waiter.waitForEnd(jobId, waitSeconds * 1000, signal);
-    }
-    return this.get(projectId, jobId);
+    const job = await this.get(projectId, jobId);
+    const isEnded = job.row.finished_at !== null;
+    return isEnded || waitSeconds === 0 ? job : this.waitOn(projectId, job.row, waitSeconds, signal);
+  }
+
+  /** As {@link wait}, of a job that was just seen like this. */
+  async waitOn(projectId: string, seen: JobRow, waitSeconds: number, signal: AbortSignal): Promise<WholeJob> {
+    if (seen.finished_at === null) await this.waiter.waitForEnd(seen.id, waitSeconds * 1000, signal);
+    return this.get(projectId, seen.id);
   }
 
   /** Throws `not_found` for an unknown job, and for another project's. */
