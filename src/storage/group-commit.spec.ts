@@ -75,6 +75,19 @@ it('writes alone what was left out, and holds nobody up for it', async () => {
   await expect(Promise.all([two, three])).resolves.toEqual([20, 30]);
 });
 
+it('writes no more than four of those who were left out at the same time, each as soon as there is room', async () => {
+  const store = new Store((item, company) => (company === 'together' ? null : item * 10));
+  const group = new GroupCommit(store.write);
+  const all = Promise.all([1, 2, 3, 4, 5, 6].map((item) => group.put(item)));
+  await store.end();
+  const alone = (): readonly number[] => store.writes.slice(1).flatMap(({ items }) => items);
+  expect(alone()).toEqual([1, 2, 3, 4]);
+  await store.end();
+  expect(alone()).toEqual([1, 2, 3, 4, 5]);
+  for (let write = 0; write < 5; write += 1) await store.end();
+  await expect(all).resolves.toEqual([10, 20, 30, 40, 50, 60]);
+});
+
 it('answers null for what is left out alone as well', async () => {
   const store = new Store((item) => (item === 2 ? null : item * 10));
   const group = new GroupCommit(store.write);

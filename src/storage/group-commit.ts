@@ -19,6 +19,12 @@ export type WriteGroup<Item, Result> = (
 /** Enough for the cost of a commit to be shared, and few enough that no statement takes long. */
 const MOST_TOGETHER = 100;
 
+/**
+ * Who is left out waits for a lock on a connection of its own, and a renewal of leases may lock a hundred at once: only so many of them are
+ * written at the same time, so that others find a connection.
+ */
+const MOST_ALONE = 4;
+
 interface Place<Item, Result> {
   readonly item: Item;
   readonly resolve: (result: Result | null) => void;
@@ -32,6 +38,8 @@ interface Place<Item, Result> {
 export class GroupCommit<Item, Result> {
   private gathered: Place<Item, Result>[] = [];
   private isWriting = false;
+  private readonly leftOut: Place<Item, Result>[] = [];
+  private writingAlone = 0;
 
   /** Items for which `isLarge` holds are written alone, and hold up nobody. */
   constructor(
@@ -65,14 +73,24 @@ export class GroupCommit<Item, Result> {
       const results = await this.write(items, 'together');
       for (const [i, place] of group.entries()) {
         const result = results[i] ?? null;
-        if (result === null) void this.writeAlone(place);
-        else place.resolve(result);
+        if (result !== null) place.resolve(result);
+        else {
+          this.leftOut.push(place);
+          void this.writeLeftOut();
+        }
       }
     } catch (error) {
       if (group.length === 1 || isDatabaseOutage(error)) for (const place of group) place.reject(error);
       // One after the other: whatever it was that failed them, it must not come down on all connections at once.
       else for (const place of group) await this.writeAlone(place);
     }
+  }
+
+  private async writeLeftOut(): Promise<void> {
+    if (this.writingAlone === MOST_ALONE) return;
+    this.writingAlone += 1;
+    for (let place = this.leftOut.shift(); place; place = this.leftOut.shift()) await this.writeAlone(place);
+    this.writingAlone -= 1;
   }
 
   private async writeAlone({ item, resolve, reject }: Place<Item, Result>): Promise<void> {

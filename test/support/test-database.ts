@@ -7,6 +7,8 @@ export interface TestDatabase {
   readonly url: string;
   /** Cuts every connection to it and lets none in for so long, as a database that restarts does. */
   shut(forMs: number): Promise<void>;
+  /** Resolves when nobody is connected to it any more, or once so much time is over. */
+  left(mostMs: number): Promise<void>;
   /** Drops it, whoever is still connected. */
   drop(): Promise<void>;
 }
@@ -34,6 +36,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await delay(forMs);
       await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
     },
+    left: async (mostMs) => {
+      const endMs = performance.now() + mostMs;
+      const isInUse = `SELECT FROM pg_stat_activity WHERE datname = '${name}' AND usename = current_user`;
+      while ((await runOn(server, isInUse)) > 0 && performance.now() < endMs) await delay(50);
+    },
     // Not WITH (FORCE), which is refused while autovacuum is there; without it the server sends autovacuum away itself.
     drop: async () => {
       await cutOff();
@@ -48,11 +55,12 @@ function withDatabase(server: string, name: string): string {
   return url.toString();
 }
 
-async function runOn(connectionString: string, sql: string): Promise<void> {
+/** Answers how many rows came of it. */
+async function runOn(connectionString: string, sql: string): Promise<number> {
   const client = new Client({ connectionString });
   await client.connect();
   try {
-    await client.query(sql);
+    return (await client.query(sql)).rowCount ?? 0;
   } finally {
     await client.end();
   }
