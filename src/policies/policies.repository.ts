@@ -47,9 +47,10 @@ export class PoliciesRepository {
     });
   }
 
-  /** The current version; undefined if there is none, or it was deleted. */
-  async find(projectId: string, name: string): Promise<PolicyRow | undefined> {
-    return this.current(projectId).where('p.name', '=', name).executeTakeFirst();
+  /** The current version; null if there is none, or it was deleted. */
+  async find(wanted: PolicyName): Promise<PolicyRow | null> {
+    const [row] = await this.findAll([wanted]);
+    return row ?? null;
   }
 
   /** As {@link find}, of many at once; in their order. */

@@ -49,7 +49,7 @@ export class PoliciesService implements OnApplicationBootstrap {
   /** Gives the config file's policies their versions: a changed one gets the next. */
   async onApplicationBootstrap(): Promise<void> {
     for (const [name, raw] of this.config.policies) {
-      const current = await this.repository.find(DEFAULT_PROJECT_ID, name);
+      const current = await this.repository.find({ projectId: DEFAULT_PROJECT_ID, name });
       if (current?.source === 'config' && JSON.stringify(current.body) === JSON.stringify(raw)) continue;
       await this.repository.put(DEFAULT_PROJECT_ID, name, 'config', raw);
     }
@@ -180,7 +180,8 @@ export class PoliciesService implements OnApplicationBootstrap {
     repository?: PoliciesRepository,
   ): Promise<PolicyRow | null> {
     if (!isPolicyName(name)) return null;
-    const row = await (repository?.find(projectId, name) ?? this.lookups.put({ projectId, name }));
+    const wanted = { projectId, name };
+    const row = await (repository?.find(wanted) ?? this.lookups.put(wanted));
     if (!row || (row.source === 'config' && !this.config.policies.has(name))) return null;
     return row;
   }
