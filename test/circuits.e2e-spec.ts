@@ -1,7 +1,8 @@
 /** Circuits that several processes share over Redis; and what each has when Redis is not there. */
 import { randomBytes } from 'node:crypto';
 import { Logger } from '@nestjs/common';
-import { CircuitBoard, type CircuitId } from '../src/admission/circuit-board.js';
+import { CircuitBoard } from '../src/admission/circuit-board.js';
+import type { CircuitId } from '../src/admission/circuit-id.js';
 import { CircuitSync } from '../src/admission/circuit-sync.js';
 import { RecentAnswers } from '../src/admission/recent-answers.js';
 import { SoftStore, type SoftScript } from '../src/queue/soft-store.js';

@@ -1,7 +1,7 @@
 /** What stands between a call and its model, as the config says: keys, circuits and limits, with their names. */
 import type { AppConfig, ProviderConfig } from '../config/config.js';
 import { findModel, type KnownModel } from '../providers/adapter.js';
-import type { CircuitId } from './circuit-board.js';
+import type { CircuitId } from './circuit-id.js';
 import type { NamedLimits } from './limiter.js';
 
 /** A model of a provider that is switched on. */

@@ -2,8 +2,6 @@ import {
   adopt,
   add,
   type Circuit,
-  countsOf,
-  isForcedAt,
   NEW_CIRCUIT,
   observe,
   type Phase,
@@ -16,53 +14,15 @@ import {
 } from '../routing/circuit.js';
 import { type CircuitRules, KEY_RULES, MODEL_RULES, verdictOf } from '../routing/circuit-rules.js';
 import type { CallResult } from '../routing/call-result.js';
-import type { FailureClass } from '../routing/failure.js';
 import { BoundedMap } from './bounded-map.js';
-
-/** What a circuit guards: a model with a key, or (without a model) the key as a whole. No key where the provider has none. */
-export interface CircuitId {
-  readonly provider: string;
-  readonly keyId: string | null;
-  /** As the provider names it. */
-  readonly model: string | null;
-}
-
-/** A circuit as people and other parts are shown it. */
-export interface CircuitView {
-  readonly id: CircuitId;
-  readonly state: 'closed' | 'open' | 'half_open';
-  readonly isForced: boolean;
-  /** Unix milliseconds; null if it was never anything else. */
-  readonly sinceMs: number | null;
-  /** Unix milliseconds at which it may be probed, or an operator's word ends; null for no such time. */
-  readonly untilMs: number | null;
-  /** What opened it; null if it is not open, or an operator opened it. */
-  readonly class: FailureClass | null;
-  readonly lastFailure: LastFailure | null;
-  /** Of the last minute. */
-  readonly successes: number;
-  readonly failures: number;
-  /** How many calls at once this process makes while it recovers; null for any number. */
-  readonly cap: number | null;
-}
-
-export interface LastFailure {
-  readonly class: FailureClass;
-  /** Unix milliseconds. */
-  readonly atMs: number;
-}
+import { type CircuitId, idOf, keyOf, nameOf } from './circuit-id.js';
+import { type CircuitChange, type CircuitView, type LastFailure, viewOf } from './circuit-view.js';
 
 /** One call's stay at a circuit. */
 export interface Pass {
   readonly id: CircuitId;
   readonly term: string;
   readonly isProbe: boolean;
-}
-
-/** A change that is worth telling people. */
-export interface CircuitChange {
-  readonly before: CircuitView;
-  readonly after: CircuitView;
 }
 
 /** What other processes are to be told of one circuit. */
@@ -263,42 +223,4 @@ export class CircuitBoard {
       probedUntilMs: 0,
     }));
   }
-}
-
-function viewOf(
-  id: CircuitId,
-  circuit: Circuit,
-  lastFailure: LastFailure | null,
-  nowMs: number,
-): CircuitView {
-  const { phase, cap } = circuit;
-  const state = stateAt(phase, nowMs);
-  const isForced = isForcedAt(phase, nowMs);
-  return {
-    id,
-    state,
-    isForced,
-    sinceMs: phase.sinceMs === 0 ? null : phase.sinceMs,
-    untilMs: state === 'closed' && !isForced ? null : phase.untilMs,
-    class: phase.class,
-    lastFailure,
-    ...countsOf(circuit, nowMs),
-    cap,
-  };
-}
-
-/** A circuit's name in the shared store. */
-function nameOf({ provider, keyId, model }: CircuitId): string {
-  return JSON.stringify([provider, keyId, model]);
-}
-
-/** As its name, for this process alone: it is asked for many times a call. Only a model's name, a caller's words, may have line ends. */
-function keyOf({ provider, keyId, model }: CircuitId): string {
-  const ofKey = `${provider}\n${keyId ?? ''}`;
-  return model === null ? ofKey : `${ofKey}\n${model}`;
-}
-
-function idOf(name: string): CircuitId | null {
-  const [provider, keyId, model] = JSON.parse(name) as (string | null | undefined)[];
-  return typeof provider === 'string' ? { provider, keyId: keyId ?? null, model: model ?? null } : null;
 }

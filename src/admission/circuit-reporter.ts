@@ -2,7 +2,8 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/config.js';
 import { MetricsService } from '../telemetry/metrics.service.js';
 import { isProtected } from './call-target.js';
-import { CircuitBoard, type CircuitChange, type CircuitView } from './circuit-board.js';
+import { CircuitBoard } from './circuit-board.js';
+import type { CircuitChange, CircuitView } from './circuit-view.js';
 import { circuitName, reasonOf } from './refusal.js';
 
 /** A provider that asks for less than this is no news. */

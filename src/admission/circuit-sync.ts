@@ -2,13 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { SoftStore } from '../queue/soft-store.js';
 import type { Phase, Tally } from '../routing/circuit.js';
-import {
-  CircuitBoard,
-  type CircuitId,
-  type CircuitNews,
-  type LastFailure,
-  type Pass,
-} from './circuit-board.js';
+import { CircuitBoard, type CircuitNews, type Pass } from './circuit-board.js';
+import type { CircuitId } from './circuit-id.js';
+import type { LastFailure } from './circuit-view.js';
 import { type FadingSums, type ModelNews, RecentAnswers } from './recent-answers.js';
 import { PAGE, RELEASE_PROBE, RENEW_PROBE, SYNC, TAKE_PROBE } from './circuit-scripts.js';
 

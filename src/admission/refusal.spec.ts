@@ -1,4 +1,4 @@
-import type { CircuitView } from './circuit-board.js';
+import type { CircuitView } from './circuit-view.js';
 import { capRefusal, circuitRefusal, limitRefusal, soonest } from './refusal.js';
 
 const NOW = Date.UTC(2026, 10, 23, 12, 0, 0);

@@ -1,6 +1,6 @@
 /** Why a call may not be made now: said to people, with the time after which to ask again. */
 import { FAILURES } from '../routing/failure.js';
-import type { CircuitView } from './circuit-board.js';
+import type { CircuitView } from './circuit-view.js';
 import type { LimitKind, Refused } from './limiter.js';
 
 export interface Refusal {

@@ -1,7 +1,8 @@
 import type { AppConfig } from '../config/config.js';
 import type { AdaptiveLimits } from './adaptive-limits.js';
 import { borneName, circuitsOf, keysOf, limitsOf, type Target, targetOf } from './call-target.js';
-import type { CircuitBoard, CircuitChange } from './circuit-board.js';
+import type { CircuitBoard } from './circuit-board.js';
+import type { CircuitChange } from './circuit-view.js';
 import type { SharedLimiter } from './shared-limiter.js';
 import { type ModelRoom, RoomBell } from './room-bell.js';
 
