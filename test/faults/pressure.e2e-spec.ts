@@ -12,6 +12,10 @@ const CAPACITY = 32;
 const PHASE_MS = 8_000;
 /** Far less than the second that they are told to wait. */
 const PAUSE_MS = 100;
+/** How many times as long the slowest of a hundred may take under pressure. */
+const MOST_SLOWER = 2;
+/** How much a warm process may grow in a phase under pressure. */
+const MOST_GROWN_MIB = 64;
 const KEY = 'a-key-for-the-pressure-test';
 const BODY = JSON.stringify({ request: { model: 'sim/echo', messages: [{ role: 'user', content: 'Hi' }] } });
 
@@ -93,29 +97,41 @@ async function residentMib(): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
 }
 
+interface Round {
+  readonly normal: Phase;
+  readonly pressed: Phase;
+}
+
+const slowerOf = ({ normal, pressed }: Round) => pressed.p99Ms / normal.p99Ms;
+
+/** Which part of its bounds a round has used, of the bound that it is nearest to: at most 1 where it keeps both. */
+const strainOf = (round: Round) =>
+  Math.max(slowerOf(round) / MOST_SLOWER, round.pressed.grownMib / MOST_GROWN_MIB);
+
 const countOf = (answers: readonly Answer[], status: number) =>
   answers.filter((answer) => answer.status === status).length;
 
 it('what is accepted at three times the capacity takes at most twice as long, and all others are told to come again', async () => {
+  // Both kinds warm it up: what a process takes once, for its sockets and its heap, is not what it grows by.
   await phase(CAPACITY);
+  await phase(3 * CAPACITY);
   const accepted = new Set<string>();
-  let best: { normal: Phase; pressed: Phase } | undefined;
-  for (let round = 0; round < 3; round++) {
-    const normal = await phase(CAPACITY);
-    const pressed = await phase(3 * CAPACITY);
-    const all = [...normal.answers, ...pressed.answers];
+  let best: Round | undefined;
+  // Some rounds, because a machine that stands still for a moment makes any of them slow.
+  for (let count = 0; count < 3 && !(best && strainOf(best) <= 1); count++) {
+    const round = { normal: await phase(CAPACITY), pressed: await phase(3 * CAPACITY) };
+    const all = [...round.normal.answers, ...round.pressed.answers];
     expect(countOf(all, 202) + countOf(all, 503)).toBe(all.length);
-    expect(countOf(pressed.answers, 503)).toBeGreaterThan(0);
+    expect(countOf(round.pressed.answers, 503)).toBeGreaterThan(0);
     for (const { status, text } of all) {
       if (status === 202) accepted.add((JSON.parse(text) as { id: string }).id);
     }
     for (const answer of all.filter(({ status }) => status === 503)) expectRefusal(answer);
-    if (!best || pressed.p99Ms / normal.p99Ms < best.pressed.p99Ms / best.normal.p99Ms)
-      best = { normal, pressed };
-    if (best.pressed.p99Ms <= 2 * best.normal.p99Ms && best.pressed.grownMib < 64) break;
+    if (!best || strainOf(round) < strainOf(best)) best = round;
   }
-  expect(best?.pressed.p99Ms).toBeLessThanOrEqual(2 * (best?.normal.p99Ms ?? 0));
-  expect(best?.pressed.grownMib).toBeLessThan(64);
+  if (!best) throw new Error('no round was run');
+  expect(slowerOf(best)).toBeLessThanOrEqual(MOST_SLOWER);
+  expect(best.pressed.grownMib).toBeLessThanOrEqual(MOST_GROWN_MIB);
   await expectAllKept(accepted);
 }, 120_000);
 
