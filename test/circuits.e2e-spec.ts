@@ -11,6 +11,8 @@ import type { FailureClass } from '../src/routing/failure.js';
 
 const START = 1_800_000_000_000;
 const MODEL: CircuitId = { provider: 'p', keyId: 'p-1', model: 'm' };
+/** The answers count here, not how soon they come. */
+const PATIENT_MS = 10_000;
 const KEY: CircuitId = { ...MODEL, model: null };
 
 /** What time it is in Redis, and on every machine whose clock is right. */
@@ -41,7 +43,7 @@ async function open(
   skewMs = 0,
   redisUrl: string | null = process.env['TEST_REDIS_URL'] ?? '',
 ): Promise<Process> {
-  const store = new TimedStore(redisUrl, prefix);
+  const store = new TimedStore(redisUrl, prefix, PATIENT_MS);
   stores.push(store);
   await store.onModuleInit();
   const board = new CircuitBoard(() => nowMs + skewMs);

@@ -79,6 +79,7 @@ it('those that only wait, stream or upload keep nobody out', async () => {
     const wait = unfinished('GET', `/v1/jobs/${String(id)}?wait=60`);
     waits.push(wait.on('data', () => (answered += 1)));
     await delay(50);
+    await untilMetric('baton_requests_in_flight', 0);
   }
   const requests = [{ custom_id: 'a', body: JOB.request }];
   const batch = await baton.request('POST', '/v1/batches', {

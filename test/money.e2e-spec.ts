@@ -1,7 +1,7 @@
 /** What a job costs: every attempt that answered, at its own model's price; told whole or not at all. */
 import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { type JobReply, TestBaton } from './support/test-baton.js';
-import { answer, type Behaviour, fail, reply } from './support/upstream-behaviours.js';
+import { answer, type Behaviour, fail, hang, reply } from './support/upstream-behaviours.js';
 
 let upstream: ScriptedUpstream;
 let baton: TestBaton;
@@ -96,7 +96,11 @@ describe('The cost of a job', () => {
   });
 
   it('is told of a job that failed too', async () => {
-    upstream.script('cached', failWith({ prompt_tokens: 100, completion_tokens: 1, total_tokens: 101 }));
+    upstream.script(
+      'cached',
+      failWith({ prompt_tokens: 100, completion_tokens: 1, total_tokens: 101 }),
+      hang(),
+    );
     const { id } = await baton.submit({ model: 'a/cached' });
     await baton.until(id, (job) => job.attempts[0]?.class === 'server_error');
     await baton.request('POST', `/v1/jobs/${id}/cancel`);

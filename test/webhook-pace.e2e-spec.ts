@@ -70,5 +70,8 @@ it('to a receiver that hangs are ten at a time over all workers, and delay nobod
   expect(p95('/healthy')).toBeLessThan(2_000);
   // Two sweeps of each worker, which ring what waits.
   await delay(2_500);
-  expect(receiver.received('/hangs')).toHaveLength(10);
+  const [first, ...others] = receiver.received('/hangs');
+  // The first try ends after 15 s, which is later than here but on a slow machine; then another comes.
+  const together = others.filter(({ atMs }) => atMs < (first?.atMs ?? 0) + 14_000);
+  expect(together).toHaveLength(9);
 });

@@ -15,11 +15,10 @@ export interface SoftScript {
 }
 
 const ANSWER_TIMEOUT_MS = 250;
+/** So many times as long may a connection take to be made, or be silent while it owes an answer, before it is given up. */
+const CONNECTION_PATIENCE = 4;
 /** After a question that was not answered: long enough that a slow Redis costs few callers their 250 ms. */
 const REST_MS = 1_000;
-/** A connection that is silent for so long while it owes an answer is given up. */
-const SILENCE_TIMEOUT_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 1_000;
 /** A process that ends would otherwise be held for 2 s by a connection that is gone already. */
 const DISCONNECT_TIMEOUT_MS = 100;
 
@@ -30,12 +29,16 @@ export class SoftStore implements OnModuleInit, OnApplicationShutdown {
   private restsUntilMs = 0;
   private isAway = false;
 
-  /** `redisUrl` is null where the queue lives in PostgreSQL: then there is nothing to share. */
+  /**
+   * `redisUrl` is null where the queue lives in PostgreSQL: then there is nothing to share. After `answerTimeoutMs` a question counts
+   * as not answered.
+   */
   constructor(
     redisUrl: string | null,
     private readonly prefix: string,
+    answerTimeoutMs = ANSWER_TIMEOUT_MS,
   ) {
-    this.redis = redisUrl === null ? null : open(redisUrl);
+    this.redis = redisUrl === null ? null : open(redisUrl, answerTimeoutMs);
     // Unheard, an error event would end the process; the reason is told where a question fails.
     this.redis?.on('error', (error) => this.logger.debug(error.message));
     this.redis?.on('close', () => this.away('the connection is closed'));
@@ -108,12 +111,12 @@ export class SoftStore implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
-function open(url: string): Redis | Cluster {
+function open(url: string, answerTimeoutMs: number): Redis | Cluster {
   return openRedis(url, {
     lazyConnect: true,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: ANSWER_TIMEOUT_MS,
-    socketTimeout: SILENCE_TIMEOUT_MS,
+    connectTimeout: CONNECTION_PATIENCE * answerTimeoutMs,
+    commandTimeout: answerTimeoutMs,
+    socketTimeout: CONNECTION_PATIENCE * answerTimeoutMs,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,

@@ -47,9 +47,10 @@ it('F2: killed between the COMMIT and its answer, it has accepted, and the same 
   const api = await world.add('api');
   expect((await world.trySubmit(api.api, 'warm-up-2'))?.status).toBe(202);
   // Every answer of the database is on its way for long: the row is there before the API knows.
-  api.postgres.latency(300, 'down');
+  api.postgres.latency(1_500, 'down');
   const answer = world.trySubmit(api.api, 'committed-unheard');
   await until('the row is there', async () => (await jobsOf('committed-unheard')).length === 1);
+  api.postgres.timeout('down');
   await api.baton.kill9();
   expect(await answer).toBeNull();
   await comeBack('committed-unheard');

@@ -18,12 +18,18 @@ afterAll(() => world.stop());
 inTheLongRun(
   'F15: what a frozen worker brings in late is kept on its attempt alone, and the job ends once',
   async () => {
-    world.upstream.script('a', after(2_000, answer()));
+    let answerAll = () => {};
+    const isFrozen = new Promise<void>((resolve) => (answerAll = resolve));
+    world.upstream.script('a', async (call, response) => {
+      await isFrozen;
+      await after(2_000, answer())(call, response);
+    });
     const [api, worker] = await world.addAll(1);
     if (!worker) throw new Error('There is no worker.');
     const ids = await world.submitMany(() => [api], 10);
     await until('all run', () => world.upstream.openCalls('a') === 10);
     worker.baton.signal('SIGSTOP');
+    answerAll();
     const other = await world.add('worker');
     await until('the other has all of them', () => world.upstream.calls('a').length === 20, FROZEN_MS);
     await world.allEnded(20_000);

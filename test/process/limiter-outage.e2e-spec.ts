@@ -8,6 +8,8 @@ import { SoftStore } from '../../src/queue/soft-store.js';
 import { type RunningRedis, startRedis } from '../support/redis-server.js';
 
 const LIMIT = 2;
+/** The answers count here, not how soon they come. */
+const PATIENT_MS = 10_000;
 
 interface Worker {
   readonly store: SoftStore;
@@ -27,7 +29,7 @@ afterEach(async () => {
 });
 
 async function startWorker(): Promise<Worker> {
-  const store = new SoftStore(redis.url, '{test}');
+  const store = new SoftStore(redis.url, '{test}', PATIENT_MS);
   await store.onModuleInit();
   const worker = { store, limiter: new SharedLimiter(store) };
   workers.push(worker);

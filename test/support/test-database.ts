@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 
+/** What stops may not have said its last word to the queue; without a database it would try for ever. */
+const LAST_WORDS_MS = 10_000;
+
 export interface TestDatabase {
   /** Connection string of a database that nothing else uses; it is empty. */
   readonly url: string;
   /** Cuts every connection to it and lets none in for so long, as a database that restarts does. */
   shut(forMs: number): Promise<void>;
-  /** Resolves when nobody is connected to it any more, or once so much time is over. */
-  left(mostMs: number): Promise<void>;
-  /** Drops it, whoever is still connected. */
+  /** Drops it once nobody is connected to it any more, and after ten seconds whoever still is. */
   drop(): Promise<void>;
 }
 
@@ -36,13 +37,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await delay(forMs);
       await runOn(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
     },
-    left: async (mostMs) => {
-      const endMs = performance.now() + mostMs;
-      const isInUse = `SELECT FROM pg_stat_activity WHERE datname = '${name}' AND usename = current_user`;
-      while ((await runOn(server, isInUse)) > 0 && performance.now() < endMs) await delay(50);
-    },
     // Not WITH (FORCE), which is refused while autovacuum is there; without it the server sends autovacuum away itself.
     drop: async () => {
+      const endMs = performance.now() + LAST_WORDS_MS;
+      const isInUse = `SELECT FROM pg_stat_activity WHERE datname = '${name}' AND usename = current_user`;
+      while ((await runOn(server, isInUse)) > 0 && performance.now() < endMs) await delay(50);
       await cutOff();
       await runOn(server, `DROP DATABASE ${name}`);
     },
