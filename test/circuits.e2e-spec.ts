@@ -8,11 +8,10 @@ import { RecentAnswers } from '../src/admission/recent-answers.js';
 import { SoftStore, type SoftScript } from '../src/queue/soft-store.js';
 import type { CallResult } from '../src/routing/call-result.js';
 import type { FailureClass } from '../src/routing/failure.js';
+import { PATIENT_MS } from './support/soft-store.js';
 
 const START = 1_800_000_000_000;
 const MODEL: CircuitId = { provider: 'p', keyId: 'p-1', model: 'm' };
-/** The answers count here, not how soon they come. */
-const PATIENT_MS = 10_000;
 const KEY: CircuitId = { ...MODEL, model: null };
 
 /** What time it is in Redis, and on every machine whose clock is right. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { newUuid, toPublicId } from '../src/storage/ids.js';
-import { inSomeRound } from './support/rounds.js';
+import { leastOf } from './support/rounds.js';
 import { ScriptedUpstream } from './support/scripted-upstream.js';
 import { createTestDatabase } from './support/test-database.js';
 import { TestBaton } from './support/test-baton.js';
@@ -37,14 +37,16 @@ async function toldTo(path: string): Promise<Record<string, unknown>> {
 
 describe('A job with a webhook_url', () => {
   it('that completes is told within two seconds of its end', async () => {
-    await inSomeRound(async (round) => {
+    // One more, since finished_at is in whole seconds.
+    const mostSeconds = 2 + 1;
+    const seconds = await leastOf(mostSeconds, async (round) => {
       const path = `/soon-${round}`;
       const { id } = await baton.submit({ model: 'a/good' }, { webhook_url: receiver.url(path) });
       await toldTo(path);
       const ended = await baton.ended(id);
-      // One more, since finished_at is in whole seconds.
-      expect((receiver.received(path)[0]?.atMs ?? 0) / 1000 - (ended.finished_at ?? 0)).toBeLessThan(2 + 1);
+      return (receiver.received(path)[0]?.atMs ?? Infinity) / 1000 - (ended.finished_at ?? 0);
     });
+    expect(seconds).toBeLessThan(mostSeconds);
   });
 
   it('that completes shows in its deliveries what was told', async () => {
@@ -159,7 +161,7 @@ describe('A Baton that stops', () => {
       const beganMs = Date.now();
       await first.stop();
       // Of the 15 s that the try might have taken.
-      expect(Date.now() - beganMs).toBeLessThan(12_000);
+      expect(Date.now() - beganMs).toBeLessThan(8_000);
 
       const second = await TestBaton.start({ database, env });
       try {

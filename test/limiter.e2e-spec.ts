@@ -17,10 +17,9 @@ import {
   take,
   type TimedLimiter,
 } from './support/limiter-cases.js';
+import { PATIENT_MS } from './support/soft-store.js';
 
 const REDIS_URL = process.env['TEST_REDIS_URL'] ?? '';
-/** The answers count here, not how soon they come. */
-const PATIENT_MS = 10_000;
 /** Redis's clock, in tests that set it. */
 const START_S = 1_800_000_000;
 

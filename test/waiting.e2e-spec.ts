@@ -89,7 +89,7 @@ describe('A batch of patient jobs at a model with two places', () => {
     expect(waited.length).toBeGreaterThan(0);
     for (const { attempts } of waited)
       expect(attempts[0]).toMatchObject({ outcome: 'skipped', decision: 'wait' });
-  }, 90_000);
+  });
 
   it('is woken as soon as there is room, not when the wait was over', async () => {
     cheap.script('alone', after(300, answer()));

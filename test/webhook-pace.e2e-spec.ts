@@ -1,6 +1,7 @@
 /** How soon webhooks arrive, and that a receiver that hangs is nobody's concern but its own, with two workers on one database. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { leastOf } from './support/rounds.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { TestBaton } from './support/test-baton.js';
 import { WebhookReceiver } from './support/webhook-receiver.js';
@@ -48,17 +49,15 @@ function p95(path: string): number {
 }
 
 it('arrive within half a second of the end, 95 of 100', async () => {
-  // The machine may be busy with others: the best of some rounds is what the design can do.
-  const rounds: number[] = [];
-  while (rounds.length < 4 && !rounds.some((each) => each < 500)) {
-    const path = `/prompt-${rounds.length}`;
+  const run = async (round: number): Promise<number> => {
+    const path = `/prompt-${round}`;
     const id = await register(path);
     await runJobs(60);
     await receiver.waitFor(path, 60, 30_000);
-    rounds.push(p95(path));
     await baton.request('DELETE', `/v1/webhook_endpoints/${id}`);
-  }
-  expect(Math.min(...rounds)).toBeLessThan(500);
+    return p95(path);
+  };
+  expect(await leastOf(500, run, 4)).toBeLessThan(500);
 }, 120_000);
 
 it('to a receiver that hangs are ten at a time over all workers, and delay nobody else', async () => {
@@ -70,8 +69,8 @@ it('to a receiver that hangs are ten at a time over all workers, and delay nobod
   expect(p95('/healthy')).toBeLessThan(2_000);
   // Two sweeps of each worker, which ring what waits.
   await delay(2_500);
-  const [first, ...others] = receiver.received('/hangs');
-  // The first try ends after 15 s, which is later than here but on a slow machine; then another comes.
-  const together = others.filter(({ atMs }) => atMs < (first?.atMs ?? 0) + 14_000);
-  expect(together).toHaveLength(9);
+  const tries = receiver.received('/hangs');
+  // The first try ends after 15 s, which is later than now but on a slow machine; then another comes.
+  const together = tries.filter(({ atMs }) => atMs < (tries[0]?.atMs ?? 0) + 14_000);
+  expect(together).toHaveLength(10);
 });

@@ -25,7 +25,7 @@ import { SecretsService } from '../src/webhooks/secrets.service.js';
 import type { WebhookDeliveryDto, WebhookSecretDto } from '../src/webhooks/webhooks.dto.js';
 import { WebhooksModule } from '../src/webhooks/webhooks.module.js';
 import { WebhooksService } from '../src/webhooks/webhooks.service.js';
-import { inSomeRound } from './support/rounds.js';
+import { leastOf } from './support/rounds.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { WebhookReceiver } from './support/webhook-receiver.js';
 
@@ -174,12 +174,13 @@ async function expireLease(id: string): Promise<void> {
 
 describe('A webhook', () => {
   it('arrives within two seconds', async () => {
-    await inSomeRound(async (round) => {
+    const tookMs = await leastOf(2_000, async (round) => {
       const beganMs = Date.now();
       await endJob(receiver.url(`/soon-${round}`));
       const [request] = await receiver.waitFor(`/soon-${round}`, 1);
-      expect(request && request.atMs - beganMs).toBeLessThan(2_000);
+      return (request?.atMs ?? Infinity) - beganMs;
     });
+    expect(tookMs).toBeLessThan(2_000);
   });
 
   it('is signed with the secret that the API shows', async () => {
@@ -258,7 +259,7 @@ describe('A webhook', () => {
     // 5 s with 20 % to either side, and up to one more for the sweep.
     const gapMs = (second?.atMs ?? 0) - (first?.atMs ?? 0);
     expect(gapMs).toBeGreaterThan(3_900);
-    expect(gapMs).toBeLessThan(12_000);
+    expect(gapMs).toBeLessThan(8_000);
     const { secret } = await get<WebhookSecretDto>('/v1/webhook_secret');
     for (const one of [first, second])
       expect(new Webhook(secret).verify(one?.body ?? '', { ...one?.headers })).toBeTruthy();
@@ -436,7 +437,7 @@ describe('When things break', () => {
       for (let i = 0; i < 20; i++) await endJob(receiver.url('/healthy'));
       await receiver.waitFor('/healthy', 20);
       // Whoever stood behind them would wait for the 15 s that a try may take.
-      expect(Date.now() - beganMs).toBeLessThan(10_000);
+      expect(Date.now() - beganMs).toBeLessThan(5_000);
       expect(hanging.received()).toHaveLength(10);
     } finally {
       await db.deleteFrom('webhook_deliveries').where('url', '=', hanging.url('/')).execute();

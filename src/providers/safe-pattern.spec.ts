@@ -24,7 +24,7 @@ test.each(['(x+x+)+y', '(x?){500}x{500}y', '(.*)'.repeat(100) + 'y', '\\pL{1000}
   'the pattern %p takes time in proportion to the text',
   (pattern) => {
     const measure = (length: number) => leastCpuMs(() => isFound(pattern, 'x'.repeat(length)));
-    expect(isFound(pattern, 'x'.repeat(2_000))).toBe(false);
+    expect(isFound(pattern, 'x'.repeat(20_000))).toBe(false);
     const [short, long] = [measure(20_000), measure(80_000)];
     expect(long).toBeLessThan(16 * short + 20);
   },

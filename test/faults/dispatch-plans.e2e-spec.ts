@@ -23,11 +23,8 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 jest.setTimeout(900_000);
 
 const QUEUED = scaled(100_000, 1_000_000);
-/** Of the database's own time, for one step, on a machine that counts to {@link COUNTED_TO} in {@link USUAL_MS}. */
+/** Of the database's own time, for one step. */
 const MOST_MS = 10;
-/** What the machine is slower by now counts for nobody. */
-const COUNTED_TO = 100_000;
-const USUAL_MS = 12;
 /** The same as the client sees it, with the way there and back and, where it is made each time, the plan. */
 const MOST_MS_TO_CLIENT = 30;
 const RUNS = 30;
@@ -99,22 +96,9 @@ function takenBack(deed: (trx: Kysely<Schema>) => Promise<unknown>): () => Promi
       });
 }
 
-/** How many times as long as usual the database takes to count: 1 where it is as quick as ever, or quicker. */
-async function slownessOf(on: Client): Promise<number> {
-  const { rows } = await on.query<{ 'QUERY PLAN': string }>(
-    `explain (analyze, buffers off, timing off) select count(*) from generate_series(1, ${COUNTED_TO})`,
-  );
-  const ms = Number(/Execution Time: ([\d.]+) ms/.exec(rows.at(-1)?.['QUERY PLAN'] ?? '')?.[1]);
-  return Math.max(1, ms / USUAL_MS);
-}
-
-/**
- * Has the steps' statements explained: the least time of some runs, each rolled back, less what the machine was slower by at its best
- * in between; and the plan's lines.
- */
+/** Has the steps' statements explained: the least time of some runs, each rolled back, and the plan's lines. */
 async function explain({ sql, parameters }: Statement): Promise<{ ms: number; plan: string }> {
   let ms = Infinity;
-  let slowness = Infinity;
   let plan = '';
   for (let run = 0; run < RUNS && ms >= MOST_MS / 2; run += 1) {
     await client.query('begin');
@@ -125,9 +109,8 @@ async function explain({ sql, parameters }: Statement): Promise<{ ms: number; pl
     await client.query('rollback');
     plan = rows.map((row) => row['QUERY PLAN'].replace(/'\{[^}]*\}'/g, '{…}')).join('\n');
     ms = Math.min(ms, Number(/Execution Time: ([\d.]+) ms/.exec(plan)?.[1]));
-    slowness = Math.min(slowness, await slownessOf(client));
   }
-  return { ms: ms / slowness, plan };
+  return { ms, plan };
 }
 
 /** The statements that a deed sends. */
@@ -199,19 +182,17 @@ async function someOf(): Promise<Some> {
   return rows[0];
 }
 
-/** As {@link explain}, how long the statement takes as Baton's connections send it. */
+/** How long the statement takes as Baton's connections send it, the least of `runs`; each is taken back. */
 async function timeOf({ sql, parameters }: Statement, runs: number): Promise<number> {
   let ms = Infinity;
-  let slowness = Infinity;
   for (let run = 0; run < runs; run += 1) {
     await early.query('begin');
     const startMs = performance.now();
     await early.query(sql, [...parameters]);
     ms = Math.min(ms, performance.now() - startMs);
     await early.query('rollback');
-    slowness = Math.min(slowness, await slownessOf(early));
   }
-  return ms / slowness;
+  return ms;
 }
 
 it('no step looks at the backlog by a plan that was made while nothing waited', async () => {

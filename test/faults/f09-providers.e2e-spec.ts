@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { inTheLongRun } from '../support/fault-scale.js';
 import { FaultWorld, type Member } from '../support/fault-world.js';
-import { inSomeRound } from '../support/rounds.js';
+import { leastOf } from '../support/rounds.js';
 import { answer, gzipBomb, hang, huge, manyHeaders, reply } from '../support/upstream-behaviours.js';
 
 jest.setTimeout(180_000);
@@ -72,13 +72,14 @@ inTheLongRun.each([
 });
 
 inTheLongRun('F9: a deadline is kept to within a second, whatever a provider does', async () => {
-  await inSomeRound(async () => {
+  const lateMs = await leastOf(1_000, async () => {
     const job = await api.api.run({ model: 'up/hang' }, { expires_in: 2 });
     expect(job.status).not.toBe('completed');
     const [row] = await world.query<{ late_ms: number }>(
       `select extract(epoch from finished_at - expires_at)::float * 1000 as late_ms from jobs
        where model = 'up/hang' order by id desc limit 1`,
     );
-    expect(row?.late_ms).toBeLessThanOrEqual(1_000);
+    return row?.late_ms ?? Infinity;
   });
+  expect(lateMs).toBeLessThanOrEqual(1_000);
 });

@@ -42,10 +42,7 @@ async function start(roles: string): Promise<BatonProcess> {
   });
 }
 
-/**
- * Kills so many workers, each when it has brought the batch so far and a little further; the share comes from `draw`. All in the first
- * half, so that a machine which stands still before it looks finds something left to cut off.
- */
+/** Kills so many workers, each when it has brought the batch so far and a little further; the share comes from `draw`. */
 async function killAlong(
   batchId: string,
   kills: number,
@@ -54,7 +51,7 @@ async function killAlong(
 ): Promise<void> {
   for (let kill = 0; kill < kills; kill++) {
     const worker = await start('worker');
-    const share = (kill + draw()) / (kills + 1) / 2;
+    const share = (kill + draw()) / (kills + 1);
     const batch = await client.until(batchId, (each) => shareOf(each) > share, 60_000);
     await worker.kill9();
     // Else nothing was cut off, and the test would say nothing.

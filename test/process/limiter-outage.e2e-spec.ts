@@ -6,10 +6,9 @@ import type { Granted } from '../../src/admission/limiter.js';
 import { SharedLimiter } from '../../src/admission/shared-limiter.js';
 import { SoftStore } from '../../src/queue/soft-store.js';
 import { type RunningRedis, startRedis } from '../support/redis-server.js';
+import { PATIENT_MS } from '../support/soft-store.js';
 
 const LIMIT = 2;
-/** The answers count here, not how soon they come. */
-const PATIENT_MS = 10_000;
 
 interface Worker {
   readonly store: SoftStore;

@@ -266,8 +266,7 @@ describe('a stop', () => {
     const secondMs = Date.now();
     baton.signal('SIGTERM');
     expect((await baton.exited).code).toBe(1);
-    // Far less than the two minutes of grace.
-    expect(Date.now() - secondMs).toBeLessThan(20_000);
+    expect(Date.now() - secondMs).toBeLessThan(5_000);
     await eventually(() => !isRunning(postgres));
   });
 

@@ -1,16 +1,14 @@
-/** For bounds in time that a machine may miss which stands still for a moment. */
-
 /**
- * Runs it until it holds, `most` times at most; throws what the last one threw. For what is quick by design and is late only where
- * something else had the machine: what is slow by design is slow in every round.
+ * The least figure of some runs, `most` of them at most; none after the first that is below the bound. For what is quick by design, and
+ * late only where something else had the machine: what is slow by design is slow in every run. Whatever a run throws is thrown: only
+ * its figure is tried again.
  */
-export async function inSomeRound(run: (round: number) => Promise<void>, most = 3): Promise<void> {
-  for (let round = 1; round < most; round++) {
-    try {
-      return await run(round);
-    } catch {
-      // The last round tells what does not hold.
-    }
-  }
-  await run(most);
+export async function leastOf(
+  bound: number,
+  run: (round: number) => number | Promise<number>,
+  most = 3,
+): Promise<number> {
+  let least = Infinity;
+  for (let round = 0; round < most && least >= bound; round++) least = Math.min(least, await run(round));
+  return least;
 }
